@@ -1,0 +1,55 @@
+"""Builds the extension; everything that is not about C stands in pyproject.toml.
+
+Build switches, each an environment variable set to 1:
+NETFAST_SANITIZE  address and undefined-behaviour sanitizers: the first error ends the process
+NETFAST_COVERAGE  gcov counters, for the kernels and (by line directives) for the .pyx
+NETFAST_DEBUG     no optimisation, full debug information
+"""
+
+import os
+from glob import glob
+
+from Cython.Build import cythonize
+from setuptools import Extension, setup
+
+PACKAGE = "src/netfast"
+
+SWITCHES = {
+    "sanitize": ["-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer"],
+    "coverage": ["-O0", "-g", "--coverage"],
+    "debug": ["-O0", "-g3", "-UNDEBUG"],
+}
+LINK = {"sanitize": ["-fsanitize=address,undefined"], "coverage": ["--coverage"]}
+
+active = [name for name in SWITCHES if os.environ.get(f"NETFAST_{name.upper()}", "0") not in ("", "0")]
+# A directory for each kind of build, or the next one would take these objects for its own.
+build = "build/" + ("-".join(active) or "release")
+
+# No -march: the kernels carry their instruction sets as target attributes, and one is chosen at import.
+compile_args = ["-std=c11", "-O3", "-fvisibility=hidden"]
+link_args = []
+for name in active:
+    compile_args += SWITCHES[name]
+    link_args += LINK.get(name, [])
+
+extensions = [
+    Extension(
+        "netfast._core",
+        sources=[f"{PACKAGE}/_core.pyx", *sorted(glob(f"{PACKAGE}/kernels/nf_*.c"))],
+        include_dirs=[f"{PACKAGE}/kernels", f"{PACKAGE}/registry"],
+        depends=sorted(glob(f"{PACKAGE}/*.pxd") + glob(f"{PACKAGE}/kernels/*.h") + glob(f"{PACKAGE}/registry/*.h")),
+        libraries=["m"],
+        extra_compile_args=compile_args,
+        extra_link_args=link_args,
+    ),
+]
+
+setup(
+    ext_modules=cythonize(
+        extensions,
+        build_dir=f"{build}/cython",
+        compiler_directives={"language_level": 3},
+        emit_linenums=bool(active),
+    ),
+    options={"build": {"build_base": build}},
+)
