@@ -1,0 +1,289 @@
+/* nf_column.c - a column, block by block, to rows of text (or straight to integers).
+ *
+ * The rows of nf_base.h promise 16 readable bytes in front of every row's end.  In a column those are the rows before
+ * it; only rows that end in the first 16 bytes of a buffer are copied to a place with room in front.
+ */
+#include "nf_column.h"
+
+#include "nf_classify.h"
+#include "nf_rows.h"
+
+enum { BLOCK = 256, PAD = 16, UCS4_MAX = NF_TEXT_ROOM - PAD /* characters; a longer text is no address */ };
+
+/* A block of rows, and room for the copies of those that need one. */
+typedef struct {
+    const uint8_t *text[BLOCK];
+    uint32_t size[BLOCK];
+    uint8_t room[BLOCK][NF_TEXT_ROOM];
+} nf_block_rows;
+
+typedef struct {
+    int32_t size;
+    union {
+        uint8_t inlined[12];
+        struct {
+            uint8_t prefix[4];
+            int32_t buffer, offset;
+        };
+    };
+} nf_view;
+
+/* ---- text of a block, a function a layout; false when something points outside ---------------------------------- */
+
+static void copy_row(nf_block_rows *block, size_t i, const uint8_t *text, uint32_t size)
+{
+    memcpy(block->room[i] + PAD, text, size);
+    block->text[i] = block->room[i] + PAD;
+}
+
+/* Offsets are foreign data: each is checked against its neighbour and the last one before it is used. */
+#define TEXT_ROWS(NAME, OFFSET)                                                                                       \
+    static bool NAME(const nf_column *column, size_t first, size_t n, nf_block_rows *block)                           \
+    {                                                                                                                 \
+        const OFFSET *offset = (const OFFSET *)(const void *)column->rows;                                            \
+        const OFFSET last = offset[column->n];                                                                        \
+        bool outside = offset[first] < 0;                                                                             \
+        offset += first;                                                                                              \
+        for (size_t i = 0; i < n; i++) {                                                                              \
+            outside |= (offset[i + 1] < offset[i]) | (offset[i + 1] > last) | (offset[i + 1] - offset[i] > INT32_MAX);\
+            block->text[i] = column->data + offset[i];                                                                \
+            block->size[i] = (uint32_t)(offset[i + 1] - offset[i]);                                                   \
+        }                                                                                                             \
+        if (outside)                                                                                                  \
+            return false;                                                                                             \
+        for (size_t i = 0; i < n && offset[i + 1] < PAD; i++)                                                         \
+            copy_row(block, i, block->text[i], block->size[i]);                                                       \
+        return true;                                                                                                  \
+    }
+
+TEXT_ROWS(text32_rows, int32_t)
+TEXT_ROWS(text64_rows, int64_t)
+
+static bool view_row(const nf_column *column, size_t row, nf_block_rows *block, size_t i)
+{
+    const nf_view *view = (const nf_view *)(const void *)column->rows + row;
+    block->text[i] = block->room[i] + PAD;
+    block->size[i] = 0;
+    if (nf_is_null(column, row))
+        return true; /* a null's view may hold anything */
+    if (view->size < 0)
+        return false;
+    block->size[i] = (uint32_t)view->size;
+    if (view->size <= 12) {
+        block->text[i] = view->inlined;
+        if (row == 0 && column->first_view)
+            copy_row(block, i, view->inlined, block->size[i]);
+        return true;
+    }
+    if (view->buffer < 0 || view->buffer >= column->buffer_count || view->offset < 0 ||
+        (int64_t)view->offset + view->size > column->buffer_size[view->buffer])
+        return false;
+    block->text[i] = column->buffers[view->buffer] + view->offset;
+    if (view->offset + view->size < PAD)
+        copy_row(block, i, block->text[i], block->size[i]);
+    return true;
+}
+
+static bool view_rows(const nf_column *column, size_t first, size_t n, nf_block_rows *block)
+{
+    for (size_t i = 0; i < n; i++)
+        if (!view_row(column, first + i, block, i))
+            return false;
+    return true;
+}
+
+static const uint8_t *fixed_at(const nf_column *column, size_t row)
+{
+    return column->rows + (ptrdiff_t)row * column->stride;
+}
+
+/* NumPy's S ends at the last byte that is not NUL.  Nothing is known of what lies around a row, so a row shorter than
+ * 16 is copied. */
+static bool fixed_rows(const nf_column *column, size_t first, size_t n, nf_block_rows *block)
+{
+    for (size_t i = 0; i < n; i++) {
+        const uint8_t *text = fixed_at(column, first + i);
+        size_t size = column->width;
+        while (size > 0 && text[size - 1] == 0)
+            size--;
+        block->text[i] = text;
+        block->size[i] = (uint32_t)size;
+        if (size < PAD)
+            copy_row(block, i, text, (uint32_t)size);
+    }
+    return true;
+}
+
+/* Characters from U+0080 up become a byte that only a zone id may hold. */
+static bool ucs4_rows(const nf_column *column, size_t first, size_t n, nf_block_rows *block)
+{
+    for (size_t i = 0; i < n; i++) {
+        const uint8_t *text = fixed_at(column, first + i);
+        size_t size = column->width / 4;
+        uint32_t character = 0;
+        while (size > 0 && (memcpy(&character, text + 4 * (size - 1), 4), character == 0))
+            size--;
+        block->text[i] = block->room[i] + PAD;
+        block->size[i] = size <= UCS4_MAX ? (uint32_t)size : 0;
+        for (size_t k = 0; k < block->size[i]; k++) {
+            memcpy(&character, text + 4 * k, 4);
+            block->room[i][PAD + k] = character < 0x80 ? (uint8_t)character : 0x80;
+        }
+    }
+    return true;
+}
+
+static bool any_rows(const nf_column *column, size_t first, size_t n, nf_block_rows *block)
+{
+    switch (column->layout) {
+    case NF_TEXT32: return text32_rows(column, first, n, block);
+    case NF_TEXT64: return text64_rows(column, first, n, block);
+    case NF_VIEW: return view_rows(column, first, n, block);
+    case NF_FIXED: return fixed_rows(column, first, n, block);
+    case NF_UCS4: return ucs4_rows(column, first, n, block);
+    default: return false;
+    }
+}
+
+/* What lies under a null is not the row's. */
+static bool text_rows(const nf_column *column, size_t first, size_t n, nf_block_rows *block)
+{
+    if (!any_rows(column, first, n, block))
+        return false;
+    for (size_t i = 0; column->validity && i < n; i++)
+        if (nf_is_null(column, first + i))
+            copy_row(block, i, block->text[i], block->size[i] = 0);
+    return true;
+}
+
+bool nf_column_text(const nf_column *column, size_t row, uint8_t room[NF_TEXT_ROOM], const uint8_t **text,
+                    uint32_t *size)
+{
+    nf_block_rows block;
+    if (nf_is_null(column, row) || !text_rows(column, row, 1, &block))
+        return false;
+    bool copied = block.text[0] == block.room[0] + PAD;
+    memcpy(room, block.room[0] + PAD, copied ? block.size[0] : 0);
+    *text = copied ? room : block.text[0];
+    *size = block.size[0];
+    return true;
+}
+
+/* ---- values of a block ----------------------------------------------------------------------------------------- */
+
+static uint32_t load_be32(const uint8_t *p)
+{
+    return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
+}
+
+/* IPv4 values of a block, in place where they lie side by side. */
+static const uint32_t *ip4_values(const nf_column *column, size_t first, size_t n, uint32_t *room)
+{
+    const uint8_t *value = fixed_at(column, first);
+    if (column->layout == NF_UINT32 && column->stride == 4 && (uintptr_t)value % 4 == 0)
+        return (const uint32_t *)(const void *)value;
+    for (size_t i = 0; i < n; i++, value += column->stride) {
+        if (column->layout == NF_UINT32)
+            memcpy(&room[i], value, 4);
+        else
+            room[i] = load_be32(value);
+    }
+    return room;
+}
+
+static void classify_packed16(const nf_column *column, size_t first, size_t n, bool unwrap, uint8_t *code)
+{
+    for (size_t i = 0; i < n; i++) {
+        const uint8_t holds = NF_IP6;
+        nf_classify_packed((const uint8_t(*)[16])fixed_at(column, first + i), &holds, 1, unwrap, &code[i]);
+    }
+}
+
+static void clear_nulls(const nf_column *column, size_t first, size_t n, uint8_t *code)
+{
+    for (size_t i = 0; column->validity && i < n; i++)
+        if (nf_is_null(column, first + i))
+            code[i] = 0;
+}
+
+/* ---- the two walks --------------------------------------------------------------------------------------------- */
+
+static bool classify_block(const nf_column *column, size_t first, size_t n, bool unwrap, uint8_t *code)
+{
+    nf_block_rows block;
+    uint32_t room[BLOCK];
+    if (column->layout == NF_UINT32 || column->layout == NF_PACKED4)
+        nf_classify_ip4_column(ip4_values(column, first, n, room), n, code);
+    else if (column->layout == NF_PACKED16)
+        classify_packed16(column, first, n, unwrap, code);
+    else if (text_rows(column, first, n, &block))
+        nf_classify_rows((nf_rows){block.text, block.size}, n, unwrap, code);
+    else
+        return false;
+    clear_nulls(column, first, n, code);
+    return true;
+}
+
+bool nf_classify_column(const nf_column *column, size_t first, size_t n, bool unwrap, uint8_t *code)
+{
+    for (size_t i = 0; i < n; i += BLOCK)
+        if (!classify_block(column, first + i, n - i < BLOCK ? n - i : BLOCK, unwrap, code + i))
+            return false;
+    return true;
+}
+
+static void hold_ip4(const nf_column *column, size_t first, size_t n, uint32_t *v4, uint8_t (*packed)[16],
+                     uint8_t *holds)
+{
+    uint32_t room[BLOCK];
+    const uint32_t *value = ip4_values(column, first, n, room);
+    for (size_t i = 0; i < n; i++) {
+        bool null = nf_is_null(column, first + i);
+        holds[i] = null ? NF_NONE : NF_IP4;
+        v4[i] = null ? 0 : value[i];
+        if (packed && null)
+            memset(packed[i], 0, 16);
+        else if (packed)
+            nf_pack_ip4(value[i], packed[i]);
+    }
+}
+
+/* How many of the rows were done. */
+static size_t hold_packed16(const nf_column *column, size_t first, size_t n, uint32_t *v4, uint8_t (*packed)[16],
+                            uint8_t *holds)
+{
+    for (size_t i = 0; i < n; i++) {
+        bool null = nf_is_null(column, first + i);
+        if (!packed && !null)
+            return 0;
+        holds[i] = null ? NF_NONE : NF_IP6;
+        v4[i] = 0;
+        if (packed)
+            memcpy(packed[i], fixed_at(column, first + i), 16);
+        if (packed && null)
+            memset(packed[i], 0, 16);
+    }
+    return n;
+}
+
+bool nf_parse_column(const nf_column *column, size_t first, size_t n, uint32_t *v4, uint8_t (*packed)[16],
+                     uint8_t *holds, size_t *done)
+{
+    nf_block_rows block;
+    for (size_t i = *done = 0; i < n; i = *done) {
+        size_t some = n - i < BLOCK ? n - i : BLOCK, parsed = some;
+        uint8_t(*into)[16] = packed ? packed + i : NULL;
+        if (column->layout == NF_UINT32 || column->layout == NF_PACKED4)
+            hold_ip4(column, first + i, some, v4 + i, into, holds + i);
+        else if (column->layout == NF_PACKED16)
+            parsed = hold_packed16(column, first + i, some, v4 + i, into, holds + i);
+        else if (text_rows(column, first + i, some, &block))
+            parsed = nf_parse_rows((nf_rows){block.text, block.size}, some, v4 + i, into, holds + i);
+        else
+            return false;
+        *done += parsed;
+        if (parsed < some)
+            return true;
+    }
+    return true;
+}

@@ -1,0 +1,60 @@
+/* nf_dispatch.c - the forms there are, and which of them this CPU runs. */
+#include "nf_dispatch.h"
+
+#include "nf_classify.h"
+#include "nf_ip4_rows.h"
+#include "nf_ip6_rows.h"
+#include "nf_text_masks.h"
+
+static const nf_kernels scalar = {"scalar", nf_ip4_parse_rows_scalar, nf_ip6_parse_rows_scalar, nf_text_masks_scalar};
+
+#ifdef NF_HAVE_AVX2
+static const nf_kernels avx2 = {"avx2", nf_ip4_parse_rows_avx2, nf_ip6_parse_rows_avx2, nf_text_masks_avx2};
+#endif
+
+#ifdef NF_HAVE_NEON
+/* Reading text is where vectors pay most; the row parsers have no NEON form yet and use the reference. */
+static const nf_kernels neon = {"neon", nf_ip4_parse_rows_scalar, nf_ip6_parse_rows_scalar, nf_text_masks_neon};
+#endif
+
+const nf_kernels *nf_active = &scalar;
+
+static const nf_kernels *form(size_t i)
+{
+    const nf_kernels *forms[3];
+    size_t n = 0;
+#ifdef NF_HAVE_AVX2
+    __builtin_cpu_init();
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2") &&
+        __builtin_cpu_supports("lzcnt") && __builtin_cpu_supports("popcnt"))
+        forms[n++] = &avx2;
+#endif
+#ifdef NF_HAVE_NEON
+    forms[n++] = &neon;
+#endif
+    forms[n++] = &scalar;
+    return i < n ? forms[i] : NULL;
+}
+
+const char *nf_kernels_name(size_t i)
+{
+    const nf_kernels *kernels = form(i);
+    return kernels ? kernels->name : NULL;
+}
+
+bool nf_kernels_use(const char *name)
+{
+    static bool ready = false;
+    if (!ready) {
+        nf_ip4_rows_init();
+        nf_classify_init();
+        ready = true;
+    }
+    for (size_t i = 0; form(i); i++) {
+        if (!name || strcmp(name, form(i)->name) == 0) {
+            nf_active = form(i);
+            return true;
+        }
+    }
+    return false;
+}

@@ -1,0 +1,25 @@
+/* nf_rows.h - rows of text of either family: the whole of bulk parsing and bulk classification. */
+#ifndef NF_ROWS_H
+#define NF_ROWS_H
+
+#include "nf_base.h"
+
+/* What a row holds. */
+enum { NF_NONE = 0, NF_IP4 = 4, NF_IP6 = 6, NF_IP6_ZONED = 0x86 };
+
+/* Text rows to codes; 0 where the text is no address.  With `unwrap` an IPv6 address that carries an IPv4 one counts
+ * as what it carries. */
+void nf_classify_rows(nf_rows rows, size_t n, bool unwrap, uint8_t *code);
+
+/* Text rows to addresses: holds[i] is one of the above, v4[i] the host-order value of an IPv4 row (else 0), and
+ * packed[i], unless packed is NULL, the 16 network-order bytes with IPv4 as ::ffff:a.b.c.d (all zero where invalid).
+ * Returns the rows done: n, or fewer when packed is NULL and an IPv6 row has come; call again from there. */
+size_t nf_parse_rows(nf_rows rows, size_t n, uint32_t *v4, uint8_t (*packed)[16], uint8_t *holds);
+
+/* The codes of `n` rows already parsed, as nf_parse_rows leaves them. */
+void nf_classify_packed(const uint8_t (*packed)[16], const uint8_t *holds, size_t n, bool unwrap, uint8_t *code);
+
+/* 16 bytes of an IPv4 address as ::ffff:a.b.c.d. */
+void nf_pack_ip4(uint32_t value, uint8_t packed[16]);
+
+#endif
