@@ -1,0 +1,456 @@
+"""The slow, obvious oracle every kernel and every public call is tested against.
+
+Nothing here looks at netfast. The grammars are written out by hand, because the running Python may be older than the
+`ipaddress` whose verdicts are the contract. Where the running stdlib may differ from this file:
+
+- verdicts: CPython 3.14.0b2 refuses IPv6 text over 39 characters, also the valid 45 of a full form with embedded IPv4
+  (gh-128840, put right before 3.14.0). The limit of 45 that stayed changes no verdict: no valid form is longer.
+- text: before CPython 3.13 `compressed` writes ::ffff:1.2.3.4 as ::ffff:102:304 (gh-87799).
+- nothing else: white space around an address is invalid, but behind a '%' it is part of the zone, here as there.
+"""
+
+from __future__ import annotations
+
+import csv
+import functools
+import io
+import ipaddress
+import json
+import re
+from collections.abc import Collection, Iterable
+from typing import Literal, NamedTuple
+
+Boundary = Literal["word", "loose"]
+Span = tuple[int, int]
+
+# --- Addresses: text to value and back ------------------------------------------------------------------------------
+
+_DECIMAL = frozenset("0123456789")
+_HEXADECIMAL = frozenset("0123456789abcdefABCDEF")
+
+
+def parse(text: str | bytes) -> tuple[int, int, str | None] | None:
+    """(version, value, zone), or None where the newest `ipaddress` raises."""
+    if isinstance(text, bytes):
+        # Only a zone can hold such bytes in a valid address; they survive as the operating system's names do.
+        text = text.decode("utf-8", "surrogateescape")
+    value = _ipv4_value(text)
+    if value is not None:
+        return 4, value, None
+    address, percent, zone = text.partition("%")
+    if percent and (not zone or "%" in zone or "/" in zone):
+        return None
+    value = _ipv6_value(address)
+    return None if value is None else (6, value, zone if percent else None)
+
+
+def _ipv4_value(text: str) -> int | None:
+    octets = text.split(".")
+    if len(octets) != 4 or not all(_is_octet(octet) for octet in octets):
+        return None
+    return int.from_bytes(bytes(int(octet) for octet in octets), "big")
+
+
+def _is_octet(text: str) -> bool:
+    if not 1 <= len(text) <= 3 or not _DECIMAL.issuperset(text):
+        return False
+    if len(text) > 1 and text[0] == "0":
+        return False
+    return int(text) <= 255
+
+
+def _ipv6_value(text: str) -> int | None:
+    """RFC 4291 section 2.2: eight groups, or fewer around one '::' that stands for at least one group."""
+    sides = text.split("::")
+    if len(sides) > 2:
+        return None
+    groups = [_groups(side, ends_address=side is sides[-1]) for side in sides]
+    left, right = groups[0], groups[-1]
+    if left is None or right is None:
+        return None
+    if len(sides) == 1:
+        return _join_groups(left) if len(left) == 8 else None
+    missing = 8 - len(left) - len(right)
+    return _join_groups(left + [0] * missing + right) if missing >= 1 else None
+
+
+def _groups(side: str, *, ends_address: bool) -> list[int] | None:
+    """The 16-bit groups on one side of the '::'; dotted decimal may stand in for the last two of the address."""
+    if not side:
+        return []
+    groups: list[int] = []
+    parts = side.split(":")
+    for index, part in enumerate(parts):
+        if 1 <= len(part) <= 4 and _HEXADECIMAL.issuperset(part):
+            groups.append(int(part, 16))
+            continue
+        embedded = _ipv4_value(part) if ends_address and index == len(parts) - 1 else None
+        if embedded is None:
+            return None
+        groups += [embedded >> 16, embedded & 0xFFFF]
+    return groups
+
+
+def _join_groups(groups: Iterable[int]) -> int:
+    value = 0
+    for group in groups:
+        value = value << 16 | group
+    return value
+
+
+def format_address(version: int, value: int) -> str:
+    """RFC 5952; dotted decimal inside IPv6 only for ::ffff:0:0/96."""
+    if version == 4:
+        return _dotted(value)
+    if value >> 32 == 0xFFFF:
+        return f"::ffff:{_dotted(value & 0xFFFFFFFF)}"
+    groups = [f"{value >> shift & 0xFFFF:x}" for shift in range(112, -1, -16)]
+    start, end = _longest_zeros(groups)
+    if end - start < 2:
+        return ":".join(groups)
+    return ":".join(groups[:start]) + "::" + ":".join(groups[end:])
+
+
+def _dotted(value: int) -> str:
+    return ".".join(str(octet) for octet in value.to_bytes(4, "big"))
+
+
+def _longest_zeros(groups: list[str]) -> Span:
+    """The longest run of zero groups, the first of equals (RFC 5952 section 4.2.3)."""
+    runs = [(0, 0)]
+    for start in range(8):
+        end = start
+        while end < 8 and groups[end] == "0":
+            end += 1
+        runs.append((start, end))
+    return max(runs, key=lambda run: run[1] - run[0])
+
+
+# --- The registry ---------------------------------------------------------------------------------------------------
+
+
+class RegistryRow(NamedTuple):
+    prefix: str
+    name: str
+    rfc: str
+    source: bool | None
+    destination: bool | None
+    forwardable: bool | None
+    is_global: bool | None
+    reserved: bool | None
+
+
+def registry_rows(csv_text: str) -> list[RegistryRow]:
+    """IANA's special-purpose table, one row a prefix, in file order; footnote marks dropped, N/A and blank None."""
+    rows: list[RegistryRow] = []
+    for cells in csv.DictReader(io.StringIO(csv_text, newline="")):
+        flags = (
+            _flag(cells["Source"]),
+            _flag(cells["Destination"]),
+            _flag(cells["Forwardable"]),
+            _flag(cells["Globally Reachable"]),
+            _flag(cells["Reserved-by-Protocol"]),
+        )
+        name, rfc = _without_marks(cells["Name"]), cells["RFC"]
+        prefixes = cells["Address Block"].split(",")
+        rows += [RegistryRow(_without_marks(prefix), name, rfc, *flags) for prefix in prefixes]
+    return rows
+
+
+def _without_marks(cell: str) -> str:
+    """'192.0.0.0/24 [2]' -> '192.0.0.0/24'. References such as [RFC791] are no footnote marks."""
+    return re.sub(r"\[[0-9]+\]", "", cell).strip()
+
+
+def _flag(cell: str) -> bool | None:
+    return {"True": True, "False": False, "N/A": None, "": None}[_without_marks(cell)]
+
+
+def classify(version: int, value: int, rows: Iterable[str]) -> str:
+    """The longest of the given prefixes that holds the address; '' (the invalid row's prefix) where none does."""
+    address = ipaddress.IPv4Address(value) if version == 4 else ipaddress.IPv6Address(value)
+    holding = [row for row in rows if row and address in _network(row)]
+    return max(holding, key=lambda row: _network(row).prefixlen, default="")
+
+
+@functools.cache
+def _network(prefix: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
+    return ipaddress.ip_network(prefix)
+
+
+# --- Logs: every address in text ------------------------------------------------------------------------------------
+
+
+class Found(NamedTuple):
+    offset: int
+    length: int
+    version: int
+    value: int
+    zone: str | None
+    line: int
+
+
+class _Match(NamedTuple):
+    length: int
+    version: int
+    value: int
+    zone: str | None
+
+
+_DIGIT = frozenset(b"0123456789")
+_HEX = frozenset(b"0123456789abcdefABCDEF")
+_CAPITAL = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ")
+_LETTER = _CAPITAL | frozenset(b"abcdefghijklmnopqrstuvwxyz")
+_WORD = _LETTER | _DIGIT | frozenset(b"_")
+_ZONE = _WORD | frozenset(b".-")
+_BEFORE_PRODUCT = frozenset(b" \t\n\r\v\f\"'(;,")
+
+_IPV4_TEXT = _DIGIT | frozenset(b".")
+_IPV4_LONGEST = len("255.255.255.255")
+_IPV6_TEXT = _HEX | frozenset(b":.")
+_IPV6_LONGEST = len("ffff:ffff:ffff:ffff:ffff:ffff:255.255.255.255")
+_ZONE_LONGEST = 15  # IFNAMSIZ less its NUL
+_NAME_LONGEST = 64
+
+
+def extract(text: bytes, boundary: Boundary = "word", versions: Collection[int] = (4, 6)) -> list[Found]:
+    """Every address in text, left to right, by the policy of API.md, section Logs."""
+    found: list[Found] = []
+    position, line, lines_counted_to = 0, 1, 0
+    while position < len(text):
+        match = _ipv4_at(text, position, boundary) or _ipv6_at(text, position)
+        if match is None:
+            position += 1
+            continue
+        line += text.count(b"\n", lines_counted_to, position)
+        lines_counted_to = position
+        found.append(Found(position, match.length, match.version, match.value, match.zone, line))
+        position += match.length
+    # Filtered last: an IPv4 address inside an IPv6 one is not found by leaving the IPv6 one out.
+    return [address for address in found if address.version in versions]
+
+
+def _byte(text: bytes, index: int) -> int:
+    """The byte there, or -1 (in no class of bytes) outside the text."""
+    return text[index] if 0 <= index < len(text) else -1
+
+
+def _is(text: bytes, index: int, character: bytes) -> bool:
+    return _byte(text, index) == character[0]
+
+
+def _candidate_ends(text: bytes, start: int, alphabet: frozenset[int], longest: int) -> range:
+    """Every end an address text starting there could have, the furthest first."""
+    end = start
+    while end - start < longest and _byte(text, end) in alphabet:
+        end += 1
+    return range(end, start, -1)
+
+
+def _word_starts(text: bytes, start: int) -> bool:
+    return _byte(text, start - 1) not in _WORD and not _is(text, start - 1, b".")
+
+
+def _word_ends(text: bytes, end: int) -> bool:
+    """A sentence may end on an address, so a '.' rejects only before more of a word."""
+    return _byte(text, end) not in _WORD and not (_is(text, end, b".") and _byte(text, end + 1) in _WORD)
+
+
+# IPv4
+
+
+def _ipv4_at(text: bytes, start: int, boundary: Boundary) -> _Match | None:
+    if not _ipv4_may_start(text, start, boundary):
+        return None
+    for end in _candidate_ends(text, start, _IPV4_TEXT, _IPV4_LONGEST):
+        value = _ipv4_value(text[start:end].decode("ascii"))
+        if value is None or not _ipv4_may_end(text, end, boundary):
+            continue
+        if boundary == "word" and _is_product_version(text, start, end):
+            continue
+        return _Match(end - start, 4, value, None)
+    return None
+
+
+def _ipv4_may_start(text: bytes, start: int, boundary: Boundary) -> bool:
+    return _word_starts(text, start) or (boundary == "loose" and _byte(text, start - 1) in _LETTER)
+
+
+def _ipv4_may_end(text: bytes, end: int, boundary: Boundary) -> bool:
+    if boundary == "word":
+        return _word_ends(text, end)
+    after = end + 1 if _is(text, end, b".") else end
+    return _word_ends(text, end) or _byte(text, after) in _LETTER
+
+
+def _is_product_version(text: bytes, start: int, end: int) -> bool:
+    """Chrome/126.0.0.0 is one, localhost/127.0.0.1 and NameNode/10.0.0.1:8020 are addresses."""
+    slash = start - 1
+    if not _is(text, slash, b"/") or (_is(text, end, b":") and _byte(text, end + 1) in _DIGIT):
+        return False
+    name = slash
+    while _byte(text, name - 1) in _LETTER:
+        name -= 1
+    if not 1 <= slash - name <= _NAME_LONGEST or _CAPITAL.isdisjoint(text[name:slash]):
+        return False
+    return name == 0 or text[name - 1] in _BEFORE_PRODUCT
+
+
+# IPv6
+
+
+def _ipv6_at(text: bytes, start: int) -> _Match | None:
+    if not _word_starts(text, start) or _continues_colon_chain(text, start):
+        return None
+    for end in _candidate_ends(text, start, _IPV6_TEXT, _IPV6_LONGEST):
+        value = _ipv6_value(text[start:end].decode("ascii"))
+        if value is None or not _ipv6_may_end(text, end):
+            continue
+        if text[start:end] == b"::" and not _bare_double_colon_counts(text, start):
+            continue
+        zone = _zone_at(text, end)
+        length = end - start if zone is None else end - start + 1 + len(zone)
+        return _Match(length, 6, value, zone)
+    return None
+
+
+def _continues_colon_chain(text: bytes, start: int) -> bool:
+    """Is the ':' before the start part of '::', or does it follow what could be a group? (In 'IPv6:' it does not.)"""
+    colon = start - 1
+    if not _is(text, colon, b":"):
+        return False
+    word = colon
+    while _byte(text, word - 1) in _WORD:
+        word -= 1
+    if word == colon:
+        return _is(text, colon - 1, b":")
+    return colon - word <= 4 and _HEX.issuperset(text[word:colon])
+
+
+def _ipv6_may_end(text: bytes, end: int) -> bool:
+    chain_goes_on = _is(text, end, b":") and (_byte(text, end + 1) in _HEX or _is(text, end + 1, b":"))
+    return _word_ends(text, end) and not chain_goes_on
+
+
+def _bare_double_colon_counts(text: bytes, start: int) -> bool:
+    """'[::]' and '::/0' are addresses; any other '::' alone is punctuation (std::vector)."""
+    in_brackets = _is(text, start - 1, b"[") and _is(text, start + 2, b"]")
+    return in_brackets or (_is(text, start + 2, b"/") and _byte(text, start + 3) in _DIGIT)
+
+
+def _zone_at(text: bytes, end: int) -> str | None:
+    """The zone behind an address that ends there; None where it is too long or runs on: the address stands alone."""
+    if not _is(text, end, b"%"):
+        return None
+    start = stop = end + 1
+    while stop - start < _ZONE_LONGEST and _byte(text, stop) in _ZONE:
+        stop += 1
+    zone = text[start:stop].rstrip(b".-")
+    return zone.decode("ascii") if zone and _word_ends(text, start + len(zone)) else None
+
+
+# --- Logs: which address of a line counts ---------------------------------------------------------------------------
+
+
+def first_of_lines(found: Iterable[Found]) -> list[Found]:
+    """The first of the given addresses on each line that has one."""
+    first: dict[int, Found] = {}
+    for address in found:
+        first.setdefault(address.line, address)
+    return list(first.values())
+
+
+def field_range(line: bytes, n: int, sep: bytes | None = None) -> Span | None:
+    """(start, end) of the n-th field from 1 of a line without its newline; runs of blanks or every `sep` separate."""
+    fields = _blank_separated(line) if sep is None else _separated(line, sep)
+    return fields[n - 1] if 1 <= n <= len(fields) else None
+
+
+def _blank_separated(line: bytes) -> list[Span]:
+    return [match.span() for match in re.finditer(rb"[^ \t]+", line)]
+
+
+def _separated(line: bytes, sep: bytes) -> list[Span]:
+    fields: list[Span] = []
+    start = 0
+    for field in line.split(sep):
+        fields.append((start, start + len(field)))
+        start += len(field) + len(sep)
+    return fields
+
+
+# Numbers stay text: a long one must not be refused (int's limit of 4,300 digits).
+_JSON = json.JSONDecoder(parse_int=str, parse_float=str)
+
+
+def json_range(line: bytes, key: str) -> Span | None:
+    """(start, end) of the bytes between the quotes of the string at a path such as 'client.ip' or 'hops.0.ip'.
+
+    None where the line is not one valid JSON value, or the path leads to no string. Of equal keys the last counts, as
+    in `json.loads`. A segment of digits is an index in a list and a key in an object.
+    """
+    text = line.decode("utf-8", "surrogateescape")
+    try:
+        _JSON.decode(text)
+    except ValueError:
+        return None
+    value = _skip_blanks(text, 0)
+    for segment in key.split("."):
+        member = _member(text, value, segment)
+        if member is None:
+            return None
+        value = member
+    if text[value] != '"':
+        return None
+    return _byte_offset(text, value + 1), _byte_offset(text, _value_end(text, value) - 1)
+
+
+def _member(text: str, value: int, segment: str) -> int | None:
+    """Where the member of that name or index starts, in the object or list that starts at `value`."""
+    if text[value] == "{":
+        return dict(_object_members(text, value)).get(segment)
+    if text[value] == "[" and segment.isascii() and segment.isdigit():
+        items = _list_items(text, value)
+        return items[int(segment)] if int(segment) < len(items) else None
+    return None
+
+
+def _object_members(text: str, value: int) -> list[tuple[str, int]]:
+    """(unescaped key, start of its value) for each member. The text is known to be valid."""
+    members: list[tuple[str, int]] = []
+    position = _skip_blanks(text, value + 1)
+    while text[position] != "}":
+        key, key_end = _JSON.raw_decode(text, position)
+        start = _skip_blanks(text, _skip_blanks(text, key_end) + 1)
+        members.append((key, start))
+        position = _next_item(text, start)
+    return members
+
+
+def _list_items(text: str, value: int) -> list[int]:
+    items: list[int] = []
+    position = _skip_blanks(text, value + 1)
+    while text[position] != "]":
+        items.append(position)
+        position = _next_item(text, position)
+    return items
+
+
+def _next_item(text: str, start: int) -> int:
+    """Where the next member starts, or the closing bracket stands."""
+    position = _skip_blanks(text, _value_end(text, start))
+    return _skip_blanks(text, position + 1) if text[position] == "," else position
+
+
+def _value_end(text: str, start: int) -> int:
+    return _JSON.raw_decode(text, start)[1]
+
+
+def _skip_blanks(text: str, position: int) -> int:
+    while position < len(text) and text[position] in " \t\n\r":
+        position += 1
+    return position
+
+
+def _byte_offset(text: str, position: int) -> int:
+    return len(text[:position].encode("utf-8", "surrogateescape"))
