@@ -1,0 +1,455 @@
+/* nf_tally.c - counts in 64 shards by hash, each with a lock and a table a family.
+ *
+ *      hash   63..58 shard | 57..48 register of the sketch | 47..16 slot, scaled to the capacity | the rank of the rest
+ *
+ * Threads meet rarely, and a table that grows by half does so for one address in 64.  A table keeps 0.53 to 0.8 of its
+ * slots in use: 8 bytes a slot for IPv4, 20 for IPv6.
+ *
+ * When there are more different addresses than the caller wants kept, the shard that needs room drops its rarest
+ * (lossy counting, Manku and Motwani 2002): a count can then be too low by what was ever dropped.  Their networks keep
+ * what they had.  Every address that enters a table also enters the sketch (HyperLogLog, Flajolet et al. 2007), so the
+ * number of different ones stays known.
+ */
+#include "nf_tally.h"
+
+#include <math.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+
+enum {
+    SHARD_BITS = 6,
+    SHARDS = 1 << SHARD_BITS,
+    REGISTER_BITS = 10, /* of a shard: 65,536 in all */
+    REGISTERS = 1 << REGISTER_BITS,
+    FIRST_CAPACITY = 64,
+    SMALL_COUNTS = 1024, /* counts told apart when the rarest are looked for */
+    IP4_WORDS = 1,
+    IP6_WORDS = 4,
+    NETWORKS_SHARE = 4, /* networks kept beside dropped addresses: this part of max_distinct */
+};
+
+/* Open addressing; a slot is the key's words and a count, 0 for an empty slot. */
+typedef struct {
+    uint32_t *slots;
+    uint32_t capacity, used;
+} nf_table;
+
+typedef struct {
+    pthread_mutex_t lock;
+    nf_table ip4, ip6;
+    uint64_t error; /* the most that any count in here can be too low */
+    uint8_t registers[REGISTERS];
+} nf_shard;
+
+struct nf_tally {
+    nf_shard address[SHARDS], network[SHARDS];
+    uint64_t max_distinct, seed;
+    _Atomic uint64_t distinct, networks; /* kept in the tables now */
+    _Atomic bool dropped;
+};
+
+/* ---- hashing ---------------------------------------------------------------------------------------------------- */
+
+/* The finaliser of MurmurHash3: every bit of the input moves every bit of the output. */
+static inline uint64_t mix(uint64_t x)
+{
+    x = (x ^ x >> 33) * 0xff51afd7ed558ccdu;
+    x = (x ^ x >> 33) * 0xc4ceb9fe1a85ec53u;
+    return x ^ x >> 33;
+}
+
+static inline uint64_t hash(const uint32_t *key, int words, uint64_t seed)
+{
+    if (words == IP4_WORDS)
+        return mix(key[0] ^ seed);
+    uint64_t high = (uint64_t)key[0] << 32 | key[1], low = (uint64_t)key[2] << 32 | key[3];
+    return mix(mix(high ^ seed) + low);
+}
+
+static inline unsigned shard_of(uint64_t h) { return (unsigned)(h >> (64 - SHARD_BITS)); }
+
+static inline uint32_t slot_of(uint64_t h, uint32_t capacity)
+{
+    return (uint32_t)(((h >> 16 & 0xFFFFFFFF) * capacity) >> 32);
+}
+
+/* The place of the first one among the low 16 bits: HyperLogLog's rank, up to 17 (2^16 registers and 2^16 values of a
+ * rank count to some 10^9 before they fill up). */
+static inline uint8_t rank_of(uint64_t h) { return (uint8_t)(__builtin_ctzll((h & 0xFFFF) | 0x10000) + 1); }
+
+static inline void sketch(nf_shard *shard, uint64_t h)
+{
+    uint8_t *reg = &shard->registers[h >> (64 - SHARD_BITS - REGISTER_BITS) & (REGISTERS - 1)];
+    if (*reg < rank_of(h))
+        *reg = rank_of(h);
+}
+
+/* ---- tables ----------------------------------------------------------------------------------------------------- */
+
+static inline uint32_t *slot_at(const nf_table *table, int words, uint32_t slot)
+{
+    return table->slots + (size_t)slot * (size_t)(words + 1);
+}
+
+/* The key's slot, or the empty one where it belongs; capacity is not 0. */
+static inline uint32_t *find(const nf_table *table, int words, const uint32_t *key, uint64_t h)
+{
+    uint32_t slot = slot_of(h, table->capacity);
+    for (;;) {
+        uint32_t *at = slot_at(table, words, slot);
+        if (at[words] == 0 || memcmp(at, key, (size_t)words * 4) == 0)
+            return at;
+        slot = slot + 1 < table->capacity ? slot + 1 : 0;
+    }
+}
+
+static inline uint32_t saturated(uint32_t count, uint64_t more)
+{
+    uint64_t sum = count + more;
+    return sum > UINT32_MAX ? UINT32_MAX : (uint32_t)sum;
+}
+
+static bool resize(nf_table *table, int words, uint32_t capacity, uint64_t seed)
+{
+    nf_table larger = {calloc(capacity, (size_t)(words + 1) * 4), capacity, table->used};
+    if (!larger.slots)
+        return false;
+    for (uint32_t slot = 0; slot < table->capacity; slot++) {
+        const uint32_t *from = slot_at(table, words, slot);
+        if (from[words])
+            memcpy(find(&larger, words, from, hash(from, words, seed)), from, (size_t)(words + 1) * 4);
+    }
+    free(table->slots);
+    *table = larger;
+    return true;
+}
+
+/* Room for one more; at most 0.8 of the slots are used. */
+static inline bool reserve(nf_table *table, int words, uint64_t seed)
+{
+    if ((uint64_t)(table->used + 1) * 5 <= (uint64_t)table->capacity * 4)
+        return true;
+    return resize(table, words, table->capacity ? table->capacity + table->capacity / 2 : FIRST_CAPACITY, seed);
+}
+
+/* ---- dropping the rarest ---------------------------------------------------------------------------------------- */
+
+static bool add_network(nf_tally *tally, int words, const uint32_t *address, uint64_t count);
+
+/* The smallest count such that those up to it are at least half of the table. */
+static uint32_t rare_count(const nf_table *table, int words)
+{
+    uint32_t with_count[SMALL_COUNTS] = {0}, seen = 0;
+    for (uint32_t slot = 0; slot < table->capacity; slot++) {
+        uint32_t count = slot_at(table, words, slot)[words];
+        with_count[count < SMALL_COUNTS ? count : SMALL_COUNTS - 1] += count != 0;
+    }
+    for (uint32_t count = 1; count < SMALL_COUNTS - 1; count++)
+        if ((seen += with_count[count]) * 2 >= table->used)
+            return count;
+    return SMALL_COUNTS - 1;
+}
+
+/* Drops what occurs at most `rare` times; dropped addresses are folded into their networks. */
+static bool drop_rare(nf_tally *tally, nf_table *table, int words, uint32_t rare, bool addresses)
+{
+    nf_table kept = {calloc(table->capacity, (size_t)(words + 1) * 4), table->capacity, 0};
+    if (!kept.slots)
+        return false;
+    bool fine = true;
+    for (uint32_t slot = 0; slot < table->capacity; slot++) {
+        const uint32_t *from = slot_at(table, words, slot);
+        if (from[words] > rare) {
+            memcpy(find(&kept, words, from, hash(from, words, tally->seed)), from, (size_t)(words + 1) * 4);
+            kept.used++;
+        } else if (from[words] && addresses) {
+            fine &= add_network(tally, words, from, from[words]);
+        }
+    }
+    free(table->slots);
+    *table = kept;
+    return fine;
+}
+
+static bool make_room(nf_tally *tally, nf_shard *shard, nf_table *table, int words, _Atomic uint64_t *kept)
+{
+    uint32_t before = table->used, rare = rare_count(table, words);
+    if (before == 0)
+        return true;
+    bool fine = drop_rare(tally, table, words, rare, kept == &tally->distinct);
+    atomic_fetch_sub(kept, before - table->used);
+    atomic_store(&tally->dropped, true);
+    shard->error += rare;
+    return fine;
+}
+
+/* ---- counting --------------------------------------------------------------------------------------------------- */
+
+/* Adds to a key's count; the shard is locked. */
+static inline bool count_key(nf_tally *tally, nf_shard *shard, int words, const uint32_t *key, uint64_t h,
+                             uint64_t more, _Atomic uint64_t *kept, uint64_t most)
+{
+    nf_table *table = words == IP4_WORDS ? &shard->ip4 : &shard->ip6;
+    if (NF_UNLIKELY(!reserve(table, words, tally->seed)))
+        return false;
+    uint32_t *slot = find(table, words, key, h);
+    if (NF_LIKELY(slot[words] != 0)) {
+        slot[words] = saturated(slot[words], more);
+        return true;
+    }
+    if (NF_UNLIKELY(atomic_load_explicit(kept, memory_order_relaxed) >= most)) {
+        if (!make_room(tally, shard, table, words, kept))
+            return false;
+        slot = find(table, words, key, h);
+    }
+    memcpy(slot, key, (size_t)words * 4);
+    slot[words] = saturated(0, more);
+    table->used++;
+    atomic_fetch_add_explicit(kept, 1, memory_order_relaxed);
+    sketch(shard, h);
+    return true;
+}
+
+static bool add_network(nf_tally *tally, int words, const uint32_t *address, uint64_t count)
+{
+    uint32_t key[IP6_WORDS] = {address[0]};
+    if (words == IP4_WORDS)
+        key[0] &= 0xFFFFFF00;
+    else
+        key[1] = address[1] & 0xFFFF0000;
+    uint64_t h = hash(key, words, tally->seed);
+    nf_shard *shard = &tally->network[shard_of(h)];
+    pthread_mutex_lock(&shard->lock);
+    bool fine = count_key(tally, shard, words, key, h, count, &tally->networks, tally->max_distinct / NETWORKS_SHARE);
+    pthread_mutex_unlock(&shard->lock);
+    return fine;
+}
+
+static inline uint32_t load_be32(const uint8_t *p)
+{
+    return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
+}
+
+/* The words of an address, most significant first; how many. */
+static inline int key_of(const nf_hits *hits, size_t i, uint32_t key[IP6_WORDS])
+{
+    const uint8_t *packed = hits->packed[i];
+    if (hits->version[i] == 4) {
+        key[0] = load_be32(packed + 12);
+        return IP4_WORDS;
+    }
+    for (int k = 0; k < IP6_WORDS; k++)
+        key[k] = load_be32(packed + 4 * k);
+    return IP6_WORDS;
+}
+
+enum { BATCH = 4096 };
+
+/* Hits of a batch by shard: order[begin[s]] to order[begin[s + 1]]. */
+typedef struct {
+    uint64_t hash[BATCH];
+    uint16_t order[BATCH];
+    uint16_t begin[SHARDS + 1];
+} nf_sorted;
+
+static void sort_by_shard(const nf_tally *tally, const nf_hits *hits, size_t first, size_t n, nf_sorted *sorted)
+{
+    uint16_t next[SHARDS];
+    uint32_t key[IP6_WORDS];
+    memset(sorted->begin, 0, sizeof sorted->begin);
+    for (size_t i = 0; i < n; i++) {
+        int words = key_of(hits, first + i, key);
+        sorted->hash[i] = hash(key, words, tally->seed);
+        sorted->begin[shard_of(sorted->hash[i]) + 1]++;
+    }
+    for (int s = 0; s < SHARDS; s++) {
+        next[s] = sorted->begin[s];
+        sorted->begin[s + 1] = (uint16_t)(sorted->begin[s + 1] + sorted->begin[s]);
+    }
+    for (size_t i = 0; i < n; i++)
+        sorted->order[next[shard_of(sorted->hash[i])]++] = (uint16_t)i;
+}
+
+/* Every slot is in memory before any is counted: the misses of a shard's share overlap. */
+static void prefetch_slots(const nf_shard *shard, const nf_hits *hits, size_t first, const nf_sorted *sorted, size_t s)
+{
+    for (size_t k = sorted->begin[s]; k < sorted->begin[s + 1]; k++) {
+        bool ip4 = hits->version[first + sorted->order[k]] == 4;
+        const nf_table *table = ip4 ? &shard->ip4 : &shard->ip6;
+        int words = ip4 ? IP4_WORDS : IP6_WORDS;
+        NF_PREFETCH(slot_at(table, words, slot_of(sorted->hash[sorted->order[k]], table->capacity)));
+    }
+}
+
+static bool count_batch(nf_tally *tally, const nf_hits *hits, size_t first, size_t n)
+{
+    nf_sorted sorted;
+    uint32_t key[IP6_WORDS];
+    bool fine = true;
+    sort_by_shard(tally, hits, first, n, &sorted);
+    for (size_t s = 0; s < SHARDS; s++) {
+        nf_shard *shard = &tally->address[s];
+        if (sorted.begin[s] == sorted.begin[s + 1])
+            continue;
+        pthread_mutex_lock(&shard->lock);
+        prefetch_slots(shard, hits, first, &sorted, s);
+        for (size_t k = sorted.begin[s]; fine && k < sorted.begin[s + 1]; k++) {
+            size_t i = sorted.order[k];
+            if (key_of(hits, first + i, key) == IP4_WORDS)
+                fine = count_key(tally, shard, IP4_WORDS, key, sorted.hash[i], 1, &tally->distinct,
+                                 tally->max_distinct);
+            else
+                fine = count_key(tally, shard, IP6_WORDS, key, sorted.hash[i], 1, &tally->distinct,
+                                 tally->max_distinct);
+        }
+        pthread_mutex_unlock(&shard->lock);
+    }
+    return fine;
+}
+
+bool nf_tally_add(nf_tally *tally, const nf_hits *hits)
+{
+    for (size_t i = 0; i < hits->n; i += BATCH)
+        if (!count_batch(tally, hits, i, hits->n - i < BATCH ? hits->n - i : BATCH))
+            return false;
+    return true;
+}
+
+/* ---- results ---------------------------------------------------------------------------------------------------- */
+
+uint64_t nf_tally_unique(const nf_tally *tally, bool *estimated)
+{
+    const double m = (double)SHARDS * REGISTERS;
+    double sum = 0, zeros = 0;
+    *estimated = tally->dropped;
+    if (!tally->dropped)
+        return tally->distinct;
+    for (int s = 0; s < SHARDS; s++) {
+        for (int r = 0; r < REGISTERS; r++) {
+            sum += 1.0 / (double)((uint64_t)1 << tally->address[s].registers[r]);
+            zeros += tally->address[s].registers[r] == 0;
+        }
+    }
+    double estimate = 0.7213 / (1 + 1.079 / m) * m * m / sum;
+    if (estimate <= 2.5 * m && zeros > 0)
+        estimate = m * log(m / zeros); /* linear counting, for few */
+    return (uint64_t)(estimate + 0.5);
+}
+
+uint64_t nf_tally_error(const nf_tally *tally)
+{
+    uint64_t error = 0;
+    for (int s = 0; s < SHARDS; s++)
+        error = tally->address[s].error > error ? tally->address[s].error : error;
+    return error;
+}
+
+/* Whether a comes before b: more often, then IPv4, then the smaller address. */
+static bool before(const nf_top *a, const nf_top *b)
+{
+    if (a->count != b->count)
+        return a->count > b->count;
+    if (a->version != b->version)
+        return a->version < b->version;
+    return memcmp(a->packed, b->packed, 16) < 0;
+}
+
+/* Puts one more among the best, which are in order; most are turned away by the first comparison. */
+static size_t offer(nf_top *top, size_t n, size_t k, const nf_top *one)
+{
+    if (k == 0 || (n == k && !before(one, &top[n - 1])))
+        return n;
+    size_t at = n < k ? n++ : n - 1;
+    for (; at > 0 && before(one, &top[at - 1]); at--)
+        top[at] = top[at - 1];
+    top[at] = *one;
+    return n;
+}
+
+static size_t offer_table(const nf_table *table, int words, nf_top *top, size_t n, size_t k)
+{
+    for (uint32_t slot = 0; slot < table->capacity; slot++) {
+        const uint32_t *from = slot_at(table, words, slot);
+        if (from[words] == 0 || (n == k && k > 0 && from[words] < top[n - 1].count))
+            continue;
+        nf_top one = {.version = words == IP4_WORDS ? 4 : 6, .count = from[words]};
+        if (words == IP4_WORDS)
+            one.packed[10] = one.packed[11] = 0xff;
+        for (int w = 0; w < words; w++)
+            for (int b = 0; b < 4; b++)
+                one.packed[16 - 4 * words + 4 * w + b] = (uint8_t)(from[w] >> (24 - 8 * b));
+        n = offer(top, n, k, &one);
+    }
+    return n;
+}
+
+static size_t offer_shards(const nf_shard *shards, size_t k, nf_top *top)
+{
+    size_t n = 0;
+    for (int s = 0; s < SHARDS; s++) {
+        n = offer_table(&shards[s].ip4, IP4_WORDS, top, n, k);
+        n = offer_table(&shards[s].ip6, IP6_WORDS, top, n, k);
+    }
+    return n;
+}
+
+size_t nf_tally_top(const nf_tally *tally, size_t k, nf_top *top) { return offer_shards(tally->address, k, top); }
+
+static bool give_up(nf_tally *tally, nf_table *table, int words)
+{
+    bool fine = true;
+    for (uint32_t slot = 0; fine && slot < table->capacity; slot++) {
+        const uint32_t *from = slot_at(table, words, slot);
+        if (from[words])
+            fine = add_network(tally, words, from, from[words]);
+    }
+    free(table->slots);
+    *table = (nf_table){0};
+    return fine;
+}
+
+bool nf_tally_top_networks(nf_tally *tally, size_t k, nf_top *top, size_t *n)
+{
+    bool fine = true;
+    if (!tally->dropped)
+        tally->max_distinct = UINT64_MAX; /* exact so far, and no more networks than addresses */
+    for (int s = 0; s < SHARDS; s++)
+        fine &= give_up(tally, &tally->address[s].ip4, IP4_WORDS) & give_up(tally, &tally->address[s].ip6, IP6_WORDS);
+    *n = offer_shards(tally->network, k, top);
+    return fine;
+}
+
+/* ---- life ------------------------------------------------------------------------------------------------------- */
+
+nf_tally *nf_tally_new(uint64_t max_distinct, uint64_t seed)
+{
+    nf_tally *tally = calloc(1, sizeof *tally);
+    if (!tally)
+        return NULL;
+    tally->max_distinct = max_distinct;
+    tally->seed = seed;
+    for (int s = 0; s < SHARDS; s++) {
+        pthread_mutex_init(&tally->address[s].lock, NULL);
+        pthread_mutex_init(&tally->network[s].lock, NULL);
+    }
+    return tally;
+}
+
+static void free_shards(nf_shard *shards)
+{
+    for (int s = 0; s < SHARDS; s++) {
+        free(shards[s].ip4.slots);
+        free(shards[s].ip6.slots);
+        pthread_mutex_destroy(&shards[s].lock);
+    }
+}
+
+void nf_tally_free(nf_tally *tally)
+{
+    if (!tally)
+        return;
+    free_shards(tally->address);
+    free_shards(tally->network);
+    free(tally);
+}
