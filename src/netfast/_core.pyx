@@ -1,0 +1,1568 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False, embedsignature=False
+"""The border between Python and the kernels: get the buffers, call one kernel, box what it wrote or raise.
+
+Nothing here is public; the modules around it are the face.  Sections: kernel forms, one address, columns, lists, bulk
+calls, text, Arrow export.
+"""
+from cpython.buffer cimport PyBUF_FORMAT, PyBUF_SIMPLE, PyBUF_STRIDES, PyBUF_WRITABLE, PyBuffer_FillInfo, \
+    PyBuffer_Release, PyObject_GetBuffer
+from cpython.bytearray cimport PyByteArray_AS_STRING, PyByteArray_FromStringAndSize
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
+from cpython.exc cimport PyErr_CheckSignals
+from cpython.object cimport PyObject
+from cpython.pycapsule cimport PyCapsule_GetPointer, PyCapsule_New
+from cpython.ref cimport Py_DECREF, Py_INCREF
+from cpython.unicode cimport PyUnicode_DecodeUTF8
+from libc.stdint cimport int8_t, int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdlib cimport calloc, free, malloc, realloc
+from libc.string cimport memcmp, memcpy, memmove, memset
+
+from netfast cimport _kernels as nf
+from netfast._kernels cimport nf_column, nf_packed, nf_rows
+
+import operator
+import os
+import sys
+
+from netfast.errors import AddressError
+
+cdef extern from *:
+    """
+    /* The characters of a str that is ASCII, in place; NULL for any other object. */
+    static inline const uint8_t *ascii_text(PyObject *item, uint32_t *size)
+    {
+        if (!PyUnicode_Check(item) || !PyUnicode_IS_COMPACT_ASCII(item))
+            return NULL;
+        Py_ssize_t n = PyUnicode_GET_LENGTH(item);
+        *size = n > 0xFFFFFFF ? 0xFFFFFFF : (uint32_t)n;
+        return (const uint8_t *)PyUnicode_DATA(item);
+    }
+    #define SEQUENCE_ITEMS(sequence) PySequence_Fast_ITEMS(sequence)
+    #define SEQUENCE_SIZE(sequence) PySequence_Fast_GET_SIZE(sequence)
+    """
+    const uint8_t* ascii_text(PyObject* item, uint32_t* size)
+    # Of a list or tuple as it lies in memory, whatever a subclass makes of len() and [].
+    PyObject** SEQUENCE_ITEMS(object sequence)
+    Py_ssize_t SEQUENCE_SIZE(object sequence)
+
+cdef extern from "Python.h":
+    int PyBytes_Check(PyObject* item)
+    char* BYTES_TEXT "PyBytes_AS_STRING"(PyObject* item)
+    Py_ssize_t BYTES_SIZE "PyBytes_GET_SIZE"(PyObject* item)
+    object PyUnicode_New(Py_ssize_t size, uint32_t largest)
+    void* PyUnicode_DATA(object text)
+
+
+# ---- kernel forms -----------------------------------------------------------------------------------------------------
+
+def kernel_names() -> tuple:
+    """The kernel forms this build and this CPU can run, best first."""
+    names = []
+    while nf.nf_kernels_name(len(names)) != NULL:
+        names.append(nf.nf_kernels_name(len(names)).decode())
+    return tuple(names)
+
+
+def use_kernels(name: str) -> str:
+    """Use the kernel form of that name and return the one that was in use."""
+    cdef bytes wanted = name.encode()
+    previous = nf.nf_active.name.decode()
+    if not nf.nf_kernels_use(wanted):
+        raise ValueError(f"no kernel form {name!r} here; there are {', '.join(kernel_names())}")
+    return previous
+
+
+cdef choose_kernels():
+    wanted = os.environ.get("NETFAST_KERNELS")
+    cdef bytes name = wanted.encode() if wanted else b""
+    if not nf.nf_kernels_use(<const char*>name if wanted else NULL):
+        raise ImportError(f"NETFAST_KERNELS={wanted!r}: no such kernel form here; there are {', '.join(kernel_names())}")
+
+
+choose_kernels()
+
+
+# ---- one address ------------------------------------------------------------------------------------------------------
+
+REASONS = {
+    nf.NF_EMPTY: "empty text",
+    nf.NF_BAD_CHARACTER: "character that no address has there",
+    nf.NF_OCTET_COUNT: "not four octets",
+    nf.NF_OCTET_EMPTY: "empty octet",
+    nf.NF_OCTET_LONG: "octet of more than three digits",
+    nf.NF_OCTET_ZERO: "octet with a leading zero",
+    nf.NF_OCTET_RANGE: "octet above 255",
+    nf.NF_GROUP_COUNT: "not eight groups",
+    nf.NF_GROUP_LONG: "group of more than four hexadecimal digits",
+    nf.NF_COLON_LONE: "single colon at an end",
+    nf.NF_COLON_DOUBLE: "more than one '::'",
+    nf.NF_ZONE_EMPTY: "empty zone id",
+    nf.NF_ZONE_CHARACTER: "'%' or '/' in the zone id",
+}
+
+cdef struct Address:
+    uint8_t holds        # NF_NONE, NF_IP4, NF_IP6 or NF_IP6_ZONED
+    uint32_t v4
+    uint8_t packed[16]
+    size_t zone
+
+
+cdef nf.nf_reason read_text(const uint8_t* text, size_t size, Address* address, size_t* position) noexcept nogil:
+    """Text of either family; a colon or a zone makes it IPv6."""
+    cdef size_t i
+    cdef nf.nf_reason reason
+    cdef bint ip6 = False
+    address.holds = nf.NF_NONE
+    address.v4 = 0
+    memset(address.packed, 0, 16)
+    for i in range(size):
+        if text[i] == b":" or text[i] == b"%":
+            ip6 = True
+            break
+    if ip6:
+        reason = nf.nf_ip6_parse(text, size, address.packed, &address.zone, position)
+        if reason == nf.NF_OK:
+            address.holds = nf.NF_IP6 if address.zone == size else nf.NF_IP6_ZONED
+    else:
+        reason = nf.nf_ip4_parse(text, size, &address.v4, position)
+        if reason == nf.NF_OK:
+            address.holds = nf.NF_IP4
+            nf.nf_pack_ip4(address.v4, address.packed)
+    return reason
+
+
+cdef bytes text_bytes(text):
+    """str or bytes as bytes; a lone surrogate becomes bytes that only a zone id may hold."""
+    return text if isinstance(text, bytes) else str.encode(text, "utf-8", "surrogatepass")
+
+
+cdef str zone_text(text):
+    """The zone id of an address that has one; bytes that are not UTF-8 survive as the operating system's names do."""
+    if isinstance(text, bytes):
+        text = text.decode("utf-8", "surrogateescape")
+    return str.partition(text, "%")[2]
+
+
+def parse_one(text, index=None) -> tuple:
+    """(version, value, zone) of an address in str or bytes; AddressError says what is wrong with any other."""
+    if not isinstance(text, (str, bytes)):
+        raise TypeError(f"an address is str or bytes, not {type(text).__name__}")
+    cdef bytes data = text_bytes(text)
+    cdef Address address
+    cdef size_t position
+    cdef nf.nf_reason reason = read_text(<const uint8_t*>PyBytes_AS_STRING(data), <size_t>PyBytes_GET_SIZE(data),
+                                         &address, &position)
+    if reason != nf.NF_OK:
+        at = len(data[:position].decode("utf-8", "surrogatepass")) if isinstance(text, str) else position
+        raise AddressError(text, at, REASONS[reason], index)
+    if address.holds == nf.NF_IP4:
+        return 4, address.v4, None
+    zone = zone_text(text) if address.holds == nf.NF_IP6_ZONED else None
+    return 6, int.from_bytes(address.packed[:16], "big"), zone
+
+
+def classify_one(version: int, value: int) -> int:
+    """The code of the most specific block that holds the address."""
+    if version == 4:
+        return nf.nf_classify_ip4(value)
+    cdef bytes packed = value.to_bytes(16, "big")
+    return nf.nf_classify_ip6(<const uint8_t*>PyBytes_AS_STRING(packed))
+
+
+def unwrap_one(value: int):
+    """The IPv4 address (int) that an IPv6 address carries, or None."""
+    cdef bytes packed = value.to_bytes(16, "big")
+    cdef uint32_t carried
+    return carried if nf.nf_unwrap(<const uint8_t*>PyBytes_AS_STRING(packed), &carried) else None
+
+
+cdef str format_packed(uint8_t holds, const uint8_t* packed):
+    cdef uint8_t text[nf.NF_IP6_TEXT_MAX]
+    cdef size_t size
+    if holds == nf.NF_IP4:
+        size = nf.nf_ip4_format(<uint32_t>packed[12] << 24 | <uint32_t>packed[13] << 16 |
+                                <uint32_t>packed[14] << 8 | packed[15], text)
+    else:
+        size = nf.nf_ip6_format(packed, text)
+    return ascii_str(text, size)
+
+
+cdef str ascii_str(const uint8_t* text, size_t size):
+    cdef object made = PyUnicode_New(<Py_ssize_t>size, 127)
+    memcpy(<void*>PyUnicode_DATA(made), text, size)
+    return made
+
+
+def format_one(version: int, value: int) -> str:
+    """RFC 5952 text; dotted decimal for IPv4."""
+    cdef bytes packed = (value | 0xFFFF_0000_0000 if version == 4 else value).to_bytes(16, "big")
+    return format_packed(nf.NF_IP4 if version == 4 else nf.NF_IP6, <const uint8_t*>PyBytes_AS_STRING(packed))
+
+
+# ---- columns: Arrow and NumPy memory, read in place ---------------------------------------------------------------------
+
+cdef extern from "nf_arrow.h":
+    enum: ARROW_FLAG_NULLABLE
+
+    cdef struct ArrowSchema:
+        const char* format
+        const char* name
+        const char* metadata
+        int64_t flags
+        int64_t n_children
+        ArrowSchema** children
+        ArrowSchema* dictionary
+        void (*release)(ArrowSchema*) noexcept
+        void* private_data
+
+    cdef struct ArrowArray:
+        int64_t length
+        int64_t null_count
+        int64_t offset
+        int64_t n_buffers
+        int64_t n_children
+        const void** buffers
+        ArrowArray** children
+        ArrowArray* dictionary
+        void (*release)(ArrowArray*) noexcept
+        void* private_data
+
+    # Without the interpreter lock: a stream may run a query whose threads need it.
+    cdef struct ArrowArrayStream:
+        int (*get_schema)(ArrowArrayStream*, ArrowSchema*) noexcept nogil
+        int (*get_next)(ArrowArrayStream*, ArrowArray*) noexcept nogil
+        const char* (*get_last_error)(ArrowArrayStream*) noexcept nogil
+        void (*release)(ArrowArrayStream*) noexcept nogil
+        void* private_data
+
+
+cdef class Chunk:
+    """An Arrow array taken over from its exporter; released with the last column that reads it."""
+    cdef ArrowArray array
+
+    def __dealloc__(self):
+        if self.array.release != NULL:
+            self.array.release(&self.array)
+
+
+cdef class Column:
+    """Rows of addresses somewhere in memory.  With a dictionary, rows are indices into it."""
+    cdef nf_column c
+    cdef object owner              # keeps the memory
+    cdef Py_buffer view            # of a NumPy array
+    cdef readonly Column dictionary
+    cdef int index_bytes           # 1, 2, 4 or 8
+    cdef bint index_signed
+    cdef bint all_null             # Arrow's type of nothing else
+
+    def __dealloc__(self):
+        PyBuffer_Release(&self.view)
+
+    def __len__(self):
+        return <Py_ssize_t>self.c.n
+
+    def nulls(self):
+        """A byte a row, 1 for null; None if no row is."""
+        cdef bytearray inner = None if self.dictionary is None else self.dictionary.nulls()
+        if self.all_null and self.c.n:
+            return bytearray(b"\1") * self.c.n
+        if self.c.validity == NULL and inner is None:
+            return None
+        cdef bytearray made = zeros(self.c.n)
+        cdef uint8_t* null = <uint8_t*>PyByteArray_AS_STRING(made)
+        cdef const uint8_t* inner_null = <const uint8_t*>PyByteArray_AS_STRING(inner) if inner is not None else NULL
+        cdef size_t some, done = 0, found = 0
+        while done < self.c.n:
+            some = min(self.c.n - done, <size_t>STRIDE)
+            with nogil:
+                found += find_nulls(self, done, some, inner_null, null + done)
+            done += some
+            PyErr_CheckSignals()
+        return made if found else None
+
+    cdef int64_t index(self, size_t row) noexcept nogil:
+        """The row's index into the dictionary; below 0 or past its end in a damaged column, which nobody has checked."""
+        cdef const uint8_t* at = self.c.rows + row * <size_t>self.index_bytes
+        cdef uint64_t index = 0
+        memcpy(&index, at, <size_t>self.index_bytes)   # least significant byte first
+        if not self.index_signed or self.index_bytes == 8:
+            return <int64_t>index
+        if self.index_bytes == 1:
+            return <int8_t>index
+        if self.index_bytes == 2:
+            return <int16_t>index
+        return <int32_t>index
+
+    def text(self, Py_ssize_t row):
+        """A row as written, in bytes (of NumPy's U: str), None where there is no text."""
+        cdef uint8_t room[nf.NF_TEXT_ROOM]
+        cdef const uint8_t* text
+        cdef uint32_t size
+        if self.dictionary is not None:
+            return None if nf.nf_is_null(&self.c, row) else self.dictionary.text(self.index(row))
+        if self.all_null:
+            return None
+        if self.c.layout == nf.NF_UCS4:
+            text = self.c.rows + row * self.c.stride
+            return (<const char*>text)[:self.c.width].decode(UTF_32, "surrogatepass").rstrip("\0")
+        if not nf.nf_column_text(&self.c, row, room, &text, &size):
+            return None
+        return (<const char*>text)[:size]
+
+
+UTF_32 = f"utf-32-{sys.byteorder[0]}e"   # as NumPy's U has it: no mark in front
+
+
+cdef size_t find_nulls(Column column, size_t first, size_t n, const uint8_t* inner, uint8_t* null) noexcept nogil:
+    """Rows [first, first + n); `inner` has the nulls of the dictionary or is NULL.  Returns how many are."""
+    cdef size_t i, found = 0
+    cdef int64_t index
+    for i in range(n):
+        null[i] = nf.nf_is_null(&column.c, first + i)
+        if inner != NULL and not null[i]:
+            index = column.index(first + i)
+            if 0 <= index < <int64_t>column.dictionary.c.n:
+                null[i] = inner[index]
+        found += null[i]
+    return found
+
+
+cdef bytearray zeros(size_t n):
+    made = PyByteArray_FromStringAndSize(NULL, <Py_ssize_t>n)
+    memset(PyByteArray_AS_STRING(made), 0, n)
+    return made
+
+
+cdef dict ARROW_LAYOUTS = {
+    "u": nf.NF_TEXT32, "z": nf.NF_TEXT32, "U": nf.NF_TEXT64, "Z": nf.NF_TEXT64, "vu": nf.NF_VIEW, "vz": nf.NF_VIEW,
+    "I": nf.NF_UINT32, "w:4": nf.NF_PACKED4, "w:16": nf.NF_PACKED16,
+}
+cdef dict ARROW_INDICES = {"c": 1, "C": 1, "s": 2, "S": 2, "i": 4, "I": 4, "l": 8, "L": 8}   # capitals: unsigned
+cdef dict VALUE_BYTES = {nf.NF_TEXT32: 4, nf.NF_TEXT64: 8, nf.NF_VIEW: 16, nf.NF_UINT32: 4, nf.NF_PACKED4: 4,
+                         nf.NF_PACKED16: 16}
+cdef uint8_t NOTHING[16]   # what empty arrays may have in place of a buffer
+
+
+cdef Column arrow_column(ArrowSchema* schema, ArrowArray* array, Chunk owner):
+    cdef Column column = Column()
+    cdef str format = schema.format.decode()
+    cdef int64_t buffers = 2
+    if schema.dictionary != NULL:
+        if format not in ARROW_INDICES:
+            raise TypeError(f"an Arrow dictionary with indices of format {format!r} is not understood")
+        column.index_bytes = ARROW_INDICES[format]
+        column.index_signed = format.islower()
+        column.c.stride = column.index_bytes
+    elif format == "n":
+        column.all_null = True
+        column.c.layout = nf.NF_FIXED    # of no width
+        buffers = 0
+    elif format in ARROW_LAYOUTS:
+        column.c.layout = <nf.nf_layout><int>ARROW_LAYOUTS[format]
+        column.c.stride = VALUE_BYTES[ARROW_LAYOUTS[format]]
+        buffers = 3 if column.c.layout <= nf.NF_VIEW else 2
+    else:
+        raise TypeError(f"an Arrow {'table' if format == '+s' else 'column'} of format {format!r} holds no addresses; "
+                        "wanted one column of text, binary, uint32, or fixed-size binary of 4 or 16 bytes")
+    if array.length < 0 or array.offset < 0 or array.n_buffers < buffers:
+        raise_damaged("its length, offset or number of buffers is wrong")
+    column.owner = owner
+    column.c.n = <size_t>array.length
+    column.c.rows = NOTHING
+    if buffers == 0 or array.length == 0:
+        return empty_column(column, schema, array)
+    if array.null_count != 0:
+        column.c.validity = <const uint8_t*>array.buffers[0]
+    column.c.validity_offset = <size_t>array.offset
+    if array.buffers[1] == NULL:
+        raise_damaged("a buffer is missing")
+    column.c.rows = <const uint8_t*>array.buffers[1] + array.offset * column.c.stride
+    if schema.dictionary != NULL:
+        if array.dictionary == NULL:
+            raise_damaged("its dictionary is missing")
+        column.dictionary = arrow_column(schema.dictionary, array.dictionary, owner)
+    elif column.c.layout == nf.NF_TEXT32 or column.c.layout == nf.NF_TEXT64:
+        column.c.data = <const uint8_t*>array.buffers[2]
+        if column.c.data == NULL:
+            take_empty_texts(column)
+    elif column.c.layout == nf.NF_VIEW:
+        column.c.first_view = array.offset == 0
+        column.c.buffer_count = array.n_buffers - 3
+        column.c.buffers = <const uint8_t**>(array.buffers + 2)
+        column.c.buffer_size = <const int64_t*>array.buffers[array.n_buffers - 1]
+        if column.c.buffer_count and column.c.buffer_size == NULL:
+            raise_damaged("a buffer is missing")
+    return column
+
+
+cdef Column empty_column(Column column, ArrowSchema* schema, ArrowArray* array):
+    """A column without rows, or of nothing but nulls: no buffer is looked at.  Its dictionary must be one of addresses."""
+    if schema.dictionary != NULL and array.dictionary != NULL:
+        column.dictionary = arrow_column(schema.dictionary, array.dictionary, column.owner)
+    return column
+
+
+cdef take_empty_texts(Column column):
+    """A column of text may have no bytes at all if all its texts are empty."""
+    cdef size_t size = <size_t>column.c.stride
+    if memcmp(column.c.rows, column.c.rows + column.c.n * size, size) != 0:
+        raise_damaged("a buffer is missing")
+    column.c.layout = nf.NF_FIXED
+    column.c.rows = NOTHING
+    column.c.stride = 0
+
+
+cdef raise_damaged(str how):
+    raise ValueError(f"the Arrow column is damaged: {how}")
+
+
+cdef raise_stream_error(ArrowArrayStream* stream, int code):
+    cdef const char* text = stream.get_last_error(stream)
+    message = text.decode("utf-8", "replace") if text != NULL else os.strerror(code)
+    raise ValueError(f"the Arrow stream failed: {message}")
+
+
+def arrow_columns(source) -> list:
+    """The columns of an object with the Arrow PyCapsule interface, one a chunk."""
+    cdef ArrowSchema* schema
+    cdef ArrowArray* array
+    cdef Chunk chunk
+    if not hasattr(source, "__arrow_c_array__"):
+        return stream_columns(source.__arrow_c_stream__())
+    schema_capsule, array_capsule = source.__arrow_c_array__()
+    schema = <ArrowSchema*>PyCapsule_GetPointer(schema_capsule, "arrow_schema")
+    array = <ArrowArray*>PyCapsule_GetPointer(array_capsule, "arrow_array")
+    if schema.release == NULL or array.release == NULL:
+        raise ValueError("the Arrow array has been consumed before")
+    chunk = Chunk()
+    memcpy(&chunk.array, array, sizeof(ArrowArray))
+    array.release = NULL     # moved: the capsule has nothing left to release
+    return [arrow_column(schema, &chunk.array, chunk)]
+
+
+cdef list stream_columns(capsule):
+    cdef ArrowArrayStream* source = <ArrowArrayStream*>PyCapsule_GetPointer(capsule, "arrow_array_stream")
+    cdef ArrowArrayStream stream
+    cdef ArrowSchema schema
+    cdef ArrowArray* array
+    cdef Chunk chunk
+    cdef int code
+    if source.release == NULL:
+        raise ValueError("the Arrow stream has been consumed before")
+    memcpy(&stream, source, sizeof(ArrowArrayStream))
+    source.release = NULL
+    memset(&schema, 0, sizeof(ArrowSchema))
+    columns = []
+    try:
+        with nogil:
+            code = stream.get_schema(&stream, &schema)
+        if code:
+            raise_stream_error(&stream, code)
+        while True:
+            chunk = Chunk()
+            array = &chunk.array
+            with nogil:
+                code = stream.get_next(&stream, array)
+            if code:
+                raise_stream_error(&stream, code)
+            if array.release == NULL:
+                return columns
+            columns.append(arrow_column(&schema, array, chunk))
+            PyErr_CheckSignals()
+    finally:
+        if schema.release != NULL:
+            schema.release(&schema)
+        with nogil:
+            stream.release(&stream)
+
+
+def numpy_column(array) -> Column:
+    """The column of a one-dimensional uint32, S or U array, or of uint8[n, 16]."""
+    cdef Column column = Column()
+    what = array.dtype.kind, array.dtype.itemsize, array.ndim
+    if what == ("u", 4, 1):
+        column.c.layout = nf.NF_UINT32
+    elif what == ("u", 1, 2) and array.shape[1] == 16 and array.strides[1] == 1:
+        column.c.layout = nf.NF_PACKED16
+    elif array.dtype.kind == "S" and array.ndim == 1:
+        column.c.layout = nf.NF_FIXED
+    elif array.dtype.kind == "U" and array.ndim == 1:
+        column.c.layout = nf.NF_UCS4
+    else:
+        raise TypeError(f"a NumPy array of {array.dtype}{list(array.shape)} holds no addresses; wanted uint32[n], "
+                        "S, U or object [n], or uint8[n, 16]")
+    PyObject_GetBuffer(array, &column.view, PyBUF_STRIDES | PyBUF_FORMAT)
+    column.owner = array
+    column.c.rows = <const uint8_t*>column.view.buf
+    column.c.n = <size_t>column.view.shape[0]
+    column.c.stride = column.view.strides[0]
+    column.c.width = <size_t>column.view.itemsize
+    return column
+
+
+# ---- bulk calls on columns: ranges of rows, so that threads can share them ----------------------------------------------
+
+cdef enum:
+    STRIDE = 1 << 20      # rows between two looks at the signals: a few milliseconds
+    OBJECTS = 1 << 16     # the same for rows that make Python objects
+
+
+cdef raise_outside():
+    raise_damaged("an offset or index points outside its buffer")
+
+
+cdef bint is_stopped(bytearray stop) noexcept:
+    return stop is not None and PyByteArray_AS_STRING(stop)[0] != 0
+
+
+cdef bint map_codes(Column column, size_t first, size_t n, const uint8_t* inner, uint8_t* code) noexcept nogil:
+    cdef size_t i
+    cdef int64_t index
+    for i in range(n):
+        if nf.nf_is_null(&column.c, first + i):
+            code[i] = 0
+            continue
+        index = column.index(first + i)
+        if index < 0 or index >= <int64_t>column.dictionary.c.n:
+            return False
+        code[i] = inner[index]
+    return True
+
+
+def dictionary_codes(Column column, bint unwrap):
+    """The codes of a column's dictionary, which `classify_range` wants; None where it has none."""
+    if column.dictionary is None:
+        return None
+    codes = zeros(column.dictionary.c.n)
+    inner = dictionary_codes(column.dictionary, unwrap)
+    classify_range(column.dictionary, 0, column.dictionary.c.n, unwrap, codes, 0, inner)
+    return codes
+
+
+def classify_range(Column column, size_t first, size_t n, bint unwrap, bytearray codes, size_t at, bytearray inner=None,
+                   bytearray stop=None):
+    """Rows [first, first + n) to codes[at:at + n].  A byte in `stop` ends it early."""
+    cdef uint8_t* code = <uint8_t*>PyByteArray_AS_STRING(codes) + at
+    cdef size_t some, done = 0
+    cdef bint fine
+    cdef const uint8_t* inner_code = <const uint8_t*>PyByteArray_AS_STRING(inner) if inner is not None else NULL
+    while done < n and not is_stopped(stop):
+        some = min(n - done, <size_t>STRIDE)
+        with nogil:
+            if inner_code != NULL:
+                fine = map_codes(column, first + done, some, inner_code, code + done)
+            else:
+                fine = nf.nf_classify_column(&column.c, first + done, some, unwrap, code + done)
+        if not fine:
+            raise_outside()
+        done += some
+        PyErr_CheckSignals()
+
+
+cdef class Parsed:
+    """Addresses of n rows: `holds` says what a row is, `v4` has the IPv4 values, `packed` every one once a row is IPv6."""
+    cdef readonly size_t n
+    cdef readonly bytearray holds, v4, packed
+    cdef readonly dict zones
+
+    def __init__(self, size_t n):
+        self.n = n
+        self.holds = zeros(n)
+        self.v4 = PyByteArray_FromStringAndSize(NULL, <Py_ssize_t>(4 * n))
+        self.zones = {}
+
+    cdef uint8_t* holds_at(self, size_t i) noexcept:
+        return <uint8_t*>PyByteArray_AS_STRING(self.holds) + i
+
+    cdef uint32_t* v4_at(self, size_t i) noexcept:
+        return <uint32_t*>PyByteArray_AS_STRING(self.v4) + i
+
+    cdef nf_packed packed_at(self, size_t i) noexcept:
+        """NULL until an IPv6 row has come."""
+        return <nf_packed>PyByteArray_AS_STRING(self.packed) + i if self.packed is not None else NULL
+
+    def widen(self, ranges):
+        """Make room for IPv6; `ranges` are the (first, n) parsed so far."""
+        cdef size_t first, n, i
+        if self.packed is None:
+            self.packed = zeros(16 * self.n)
+        for first, n in ranges:
+            for i in range(first, first + n):
+                if self.holds_at(i)[0] == nf.NF_IP4:
+                    nf.nf_pack_ip4(self.v4_at(i)[0], self.packed_at(i)[0])
+
+    cdef put(self, size_t i, Address* address, size_t parsed):
+        """Row i, when rows [0, parsed) have been parsed but for some that are to be put."""
+        if address.holds != nf.NF_IP4 and address.holds != nf.NF_NONE and self.packed is None:
+            self.widen([(0, parsed)])
+        self.holds_at(i)[0] = address.holds
+        self.v4_at(i)[0] = address.v4
+        if self.packed is not None:
+            memcpy(self.packed_at(i)[0], address.packed, 16)
+
+    def truncate(self, int v4_length, int v6_length) -> Parsed:
+        """A copy with every bit past the prefix lengths zero, and without zones."""
+        cdef Parsed made = Parsed(self.n)
+        cdef uint32_t mask = <uint32_t>(<uint64_t>0xFFFFFFFF << (32 - v4_length))
+        cdef size_t i
+        cdef int k, keep
+        cdef uint8_t* packed
+        made.holds[:] = self.holds
+        for i in range(self.n):
+            made.v4_at(i)[0] = self.v4_at(i)[0] & mask
+        if self.packed is None:
+            return made
+        made.packed = bytearray(self.packed)
+        for i in range(self.n):
+            packed = made.packed_at(i)[0]
+            keep = 96 + v4_length if made.holds_at(i)[0] == nf.NF_IP4 else v6_length
+            for k in range(keep // 8, 16):
+                packed[k] &= <uint8_t>(0xFF00 >> max(0, keep - 8 * k))
+        return made
+
+    def note_zone(self, size_t i, zone):
+        self.zones[i] = zone
+        self.holds_at(i)[0] = nf.NF_IP6
+
+
+def parse_range(Column column, size_t first, size_t n, Parsed into, size_t at, Parsed inner=None,
+                bytearray stop=None) -> int:
+    """Rows [first, first + n) to into[at:at + n]; returns how many were done, fewer when `into` must be widened first.
+
+    `inner` has the column's dictionary, from `dictionary_addresses`.  A byte in `stop` ends it early.
+    """
+    cdef size_t some, parsed = 0, done = 0, i
+    cdef nf_packed packed
+    cdef bint fine
+    if inner is not None:
+        return parse_indices(column, first, n, into, at, inner, stop)
+    while done < n and not is_stopped(stop):
+        some = min(n - done, <size_t>STRIDE)
+        packed = into.packed_at(at + done)
+        fine = parse_some(column, first + done, some, into, at + done, packed, &parsed)
+        if not fine:
+            raise_outside()
+        for i in range(at + done, at + done + parsed):
+            if into.holds_at(i)[0] == nf.NF_IP6_ZONED:
+                into.note_zone(i, zone_text(column.text(first + i - at)))
+            if i % OBJECTS == 0:
+                PyErr_CheckSignals()
+        done += parsed
+        if parsed < some:
+            break
+        PyErr_CheckSignals()
+    return done
+
+
+cdef bint parse_some(Column column, size_t first, size_t n, Parsed into, size_t at, nf_packed packed, size_t* done):
+    cdef uint32_t* v4 = into.v4_at(at)
+    cdef uint8_t* holds = into.holds_at(at)
+    cdef bint fine
+    with nogil:
+        fine = nf.nf_parse_column(&column.c, first, n, v4, packed, holds, done)
+    return fine
+
+
+def dictionary_addresses(Column column):
+    """The addresses of a column's dictionary as Parsed, which `parse_range` wants; None where it has none."""
+    cdef Column dictionary = column.dictionary
+    if dictionary is None:
+        return None
+    inner = dictionary_addresses(dictionary)
+    cdef Parsed parsed = Parsed(dictionary.c.n)
+    cdef size_t done = parse_range(dictionary, 0, parsed.n, parsed, 0, inner)
+    if done < parsed.n:
+        parsed.widen([(0, done)])
+        parse_range(dictionary, done, parsed.n - done, parsed, done, inner)
+    return parsed
+
+
+cdef size_t parse_indices(Column column, size_t first, size_t n, Parsed into, size_t at, Parsed inner,
+                          bytearray stop) except? 0:
+    cdef size_t some, done = 0, i
+    cdef bint fine
+    if inner.packed is not None and into.packed is None:
+        return 0          # the rows before these need widening too
+    while done < n and not is_stopped(stop):
+        some = min(n - done, <size_t>STRIDE)
+        with nogil:
+            fine = map_addresses(column, first + done, some, inner, into, at + done)
+        if not fine:
+            raise_outside()
+        if inner.zones:
+            for i in range(done, done + some):
+                if not nf.nf_is_null(&column.c, first + i) and (zone := inner.zones.get(column.index(first + i))):
+                    into.note_zone(at + i, zone)
+                if i % OBJECTS == 0:
+                    PyErr_CheckSignals()
+        done += some
+        PyErr_CheckSignals()
+    return done
+
+
+cdef bint map_addresses(Column column, size_t first, size_t n, Parsed inner, Parsed into, size_t at) noexcept nogil:
+    cdef size_t i
+    cdef int64_t index
+    cdef nf_packed from_packed = inner.packed_at(0), packed = into.packed_at(at)
+    cdef const uint8_t* from_holds = inner.holds_at(0)
+    cdef const uint32_t* from_v4 = inner.v4_at(0)
+    cdef uint8_t* holds = into.holds_at(at)
+    cdef uint32_t* v4 = into.v4_at(at)
+    for i in range(n):
+        holds[i] = nf.NF_NONE
+        v4[i] = 0
+        if nf.nf_is_null(&column.c, first + i):
+            continue
+        index = column.index(first + i)
+        if index < 0 or index >= <int64_t>inner.n:
+            return False
+        holds[i] = from_holds[index]
+        v4[i] = from_v4[index]
+        if from_packed != NULL:
+            memcpy(<void*>packed[i], <const void*>from_packed[index], 16)
+        elif packed != NULL and holds[i] == nf.NF_IP4:
+            nf.nf_pack_ip4(v4[i], packed[i])
+    return True
+
+
+def classify_parsed(Parsed parsed, bint unwrap) -> bytearray:
+    """The codes of parsed rows."""
+    cdef bytearray codes = zeros(parsed.n)
+    cdef uint8_t* code = <uint8_t*>PyByteArray_AS_STRING(codes)
+    cdef const uint8_t* holds = parsed.holds_at(0)
+    cdef const uint32_t* v4 = parsed.v4_at(0)
+    cdef nf_packed packed = parsed.packed_at(0)
+    cdef size_t n = parsed.n, i
+    with nogil:
+        if packed != NULL:
+            nf.nf_classify_packed(packed, holds, n, unwrap, code)
+        else:
+            nf.nf_classify_ip4_column(v4, n, code)
+            for i in range(n):
+                if holds[i] == nf.NF_NONE:
+                    code[i] = 0
+    return codes
+
+
+def format_parsed(Parsed parsed) -> list:
+    """Texts (RFC 5952, with zones), None where there is no address."""
+    cdef size_t i
+    cdef uint8_t text[nf.NF_IP4_TEXT_MAX]
+    made = [None] * parsed.n
+    for i in range(parsed.n):
+        if parsed.holds_at(i)[0] == nf.NF_IP4:
+            made[i] = ascii_str(text, nf.nf_ip4_format(parsed.v4_at(i)[0], text))
+        elif parsed.holds_at(i)[0] != nf.NF_NONE:
+            made[i] = format_packed(nf.NF_IP6, parsed.packed_at(i)[0])
+            if i in parsed.zones:
+                made[i] += "%" + parsed.zones[i]
+        if i % 65536 == 0:
+            PyErr_CheckSignals()
+    return made
+
+
+# ---- lists: gathered under the interpreter lock, a slice at a time ------------------------------------------------------
+#
+# The characters of an ASCII str lie behind a header of at least 40 bytes, those of bytes behind 32, so the 16 bytes in
+# front of a text's end that the kernels may read are always the object's own.
+
+cdef enum:
+    SLICE = 256           # rows between two calls of a kernel: they and their results stay in the first-level cache
+    PREFETCH = 28         # objects ahead: header and text are two cache lines, and they lie anywhere
+
+
+cdef extern from "nf_base.h" nogil:
+    void NF_PREFETCH(const void* address)
+
+
+cdef struct Slice:
+    const uint8_t* text[SLICE]
+    uint32_t size[SLICE]
+    uint16_t odd[SLICE]   # rows that are neither ASCII str nor bytes
+    size_t odd_count
+
+
+cdef size_t gather(PyObject** items, size_t n, size_t ahead, Slice* rows) noexcept:
+    """The texts of n items; runs no Python code, so the items stay where they are until the kernel has read them."""
+    cdef size_t i
+    cdef const uint8_t* text
+    cdef uint32_t size = 0
+    rows.odd_count = 0
+    for i in range(n):
+        if i + PREFETCH < ahead:
+            NF_PREFETCH(items[i + PREFETCH])
+            NF_PREFETCH(<const char*>items[i + PREFETCH] + 56)
+        text = ascii_text(items[i], &size)
+        if text == NULL:
+            if PyBytes_Check(items[i]):
+                text = <const uint8_t*>BYTES_TEXT(items[i])
+                size = <uint32_t>min(BYTES_SIZE(items[i]), <Py_ssize_t>0xFFFFFFF)
+            else:
+                rows.odd[rows.odd_count] = <uint16_t>i
+                rows.odd_count += 1
+                text = <const uint8_t*>items[i] + 16   # size 0: the kernel may look at the object's head, no more
+                size = 0
+        rows.text[i] = text
+        rows.size[i] = size
+    return rows.odd_count
+
+
+cdef frozenset NUMPY_FLOATS = frozenset(("float16", "float32", "float128", "longdouble"))   # float64 is a float
+
+
+cdef bint is_null_item(item):
+    if item is None:
+        return True
+    name = type(item).__name__
+    return name in ("NAType", "NaTType") or ((isinstance(item, float) or name in NUMPY_FLOATS) and bool(item != item))
+
+
+cdef bint is_ipaddress(item):
+    module = sys.modules.get("ipaddress")
+    return module is not None and isinstance(item, (module.IPv4Address, module.IPv6Address))
+
+
+cdef int read_odd(item, size_t index, Address* address, list zone) except -1:
+    """An item that is not ASCII text.  Returns 1 for a null; TypeError for what is no address of any form."""
+    cdef bytes data
+    cdef size_t position
+    memset(address, 0, sizeof(Address))
+    if is_null_item(item):
+        return 1
+    if isinstance(item, str):
+        data = text_bytes(item)
+        read_text(<const uint8_t*>PyBytes_AS_STRING(data), <size_t>PyBytes_GET_SIZE(data), address, &position)
+        if address.holds == nf.NF_IP6_ZONED:
+            zone.append(zone_text(item))
+        return 0
+    if is_ipaddress(item):
+        put_value(item.version, int(item), address)
+        if getattr(item, "scope_id", None):
+            zone.append(item.scope_id)
+        return 0
+    if not isinstance(item, (bool, type)) and hasattr(item, "__index__"):
+        try:
+            value = operator.index(item)
+        except TypeError:      # such as an array of one element
+            value = None
+        if value is not None:
+            if 0 <= value < 1 << 128:
+                put_value(4 if value < 1 << 32 else 6, value, address)
+            return 0
+    raise TypeError(f"item {index} is {type(item).__name__}, not an address: wanted str, bytes, int, an ipaddress "
+                    "object or None")
+
+
+cdef put_value(version, value, Address* address):
+    cdef bytes packed
+    if version == 4:
+        address.holds = nf.NF_IP4
+        address.v4 = value
+        nf.nf_pack_ip4(address.v4, address.packed)
+    else:
+        address.holds = nf.NF_IP6
+        packed = value.to_bytes(16, "big")
+        memcpy(address.packed, PyBytes_AS_STRING(packed), 16)
+
+
+cdef uint8_t classify_address(Address* address, bint unwrap) noexcept:
+    cdef uint32_t carried
+    if address.holds == nf.NF_NONE:
+        return 0
+    if address.holds == nf.NF_IP4:
+        return nf.nf_classify_ip4(address.v4)
+    if unwrap and nf.nf_unwrap(address.packed, &carried):
+        return nf.nf_classify_ip4(carried)
+    return nf.nf_classify_ip6(address.packed)
+
+
+cdef object same_items(object items, size_t n):
+    """The sequence again, after Python code has run that could have changed it."""
+    if <size_t>SEQUENCE_SIZE(items) != n:
+        raise RuntimeError("the list changed size while it was read")
+    return items
+
+
+cdef object item_at(object items, size_t n, size_t row):
+    return <object>SEQUENCE_ITEMS(same_items(items, n))[row]
+
+
+cdef size_t sequence_size(object items) except? 0:
+    if not isinstance(items, (list, tuple)):
+        raise TypeError(f"wanted a list or tuple, not {type(items).__name__}")
+    return <size_t>SEQUENCE_SIZE(items)
+
+
+def classify_items(items, bint unwrap) -> tuple:
+    """Codes of a list or tuple, and a byte a row that is 1 for null (None if no row is)."""
+    cdef size_t n = sequence_size(items), first = 0, some, k, row
+    cdef bytearray codes = zeros(n), nulls = None
+    cdef uint8_t* code = <uint8_t*>PyByteArray_AS_STRING(codes)
+    cdef Slice rows
+    cdef Address address
+    while first < n:
+        some = min(n - first, <size_t>SLICE)
+        gather(SEQUENCE_ITEMS(same_items(items, n)) + first, some, n - first, &rows)
+        nf.nf_classify_rows(nf_rows(&rows.text[0], &rows.size[0]), some, unwrap, code + first)
+        for k in range(rows.odd_count):
+            row = first + rows.odd[k]
+            if read_odd(item_at(items, n, row), row, &address, []):
+                if nulls is None:
+                    nulls = zeros(n)
+                nulls[row] = 1
+            code[row] = classify_address(&address, unwrap)
+        first += some
+        if first % 65536 == 0:
+            PyErr_CheckSignals()
+            with nogil:
+                pass
+    return codes, nulls
+
+
+def parse_items(items) -> tuple:
+    """The addresses of a list or tuple as Parsed, and its nulls as above."""
+    cdef size_t n = sequence_size(items), first = 0, some, k, row, done
+    cdef Parsed parsed = Parsed(n)
+    cdef bytearray nulls = None
+    cdef Slice rows
+    cdef Address address
+    while first < n:
+        some = min(n - first, <size_t>SLICE)
+        gather(SEQUENCE_ITEMS(same_items(items, n)) + first, some, n - first, &rows)
+        done = nf.nf_parse_rows(nf_rows(&rows.text[0], &rows.size[0]), some, parsed.v4_at(first), parsed.packed_at(first),
+                                parsed.holds_at(first))
+        if done < some:
+            parsed.widen([(0, first)])
+            continue
+        for k in range(some):
+            if parsed.holds_at(first + k)[0] == nf.NF_IP6_ZONED:
+                parsed.note_zone(first + k, zone_text(item_at(items, n, first + k)))
+        for k in range(rows.odd_count):
+            row = first + rows.odd[k]
+            zones = []
+            if read_odd(item_at(items, n, row), row, &address, zones):
+                if nulls is None:
+                    nulls = zeros(n)
+                nulls[row] = 1
+            parsed.put(row, &address, first + some)
+            if zones:
+                parsed.note_zone(row, zones[0])
+        first += some
+        if first % 65536 == 0:
+            PyErr_CheckSignals()
+            with nogil:
+                pass
+    return parsed, nulls
+
+
+def count_codes(bytearray codes) -> list:
+    """How many rows have each of the 256 codes."""
+    cdef Py_ssize_t i, n = len(codes)
+    cdef const uint8_t* code = <const uint8_t*>PyByteArray_AS_STRING(codes)
+    cdef uint64_t count[256]
+    memset(count, 0, sizeof(count))
+    for i in range(n):
+        count[code[i]] += 1
+    return [count[i] for i in range(256)]
+
+
+def first_invalid(bytearray codes, bytearray nulls) -> int:
+    """The first row whose code is 0 and that is not null; -1 if there is none."""
+    cdef Py_ssize_t i, n = len(codes)
+    cdef const uint8_t* code = <const uint8_t*>PyByteArray_AS_STRING(codes)
+    cdef const uint8_t* null = <const uint8_t*>PyByteArray_AS_STRING(nulls) if nulls is not None else NULL
+    for i in range(n):
+        if code[i] == 0 and (null == NULL or null[i] == 0):
+            return i
+    return -1
+
+
+# ---- text: addresses out of a stream of bytes ---------------------------------------------------------------------------
+
+cdef enum:
+    TEXT_SLICE = 1 << 16        # bytes between two looks at what was found: hits of a slice stay in the caches
+    LONGEST_LINE = 64 << 20     # with a field or key: a line is held whole, but no longer one than this
+
+
+PATH_MAX = nf.NF_PATH_MAX
+
+
+cdef class Memory:
+    """A column of hits, freed with the last array that looks at it."""
+    cdef void* data
+    cdef Py_ssize_t size
+
+    def __dealloc__(self):
+        free(self.data)
+
+    def __getbuffer__(self, Py_buffer* view, int flags):
+        PyBuffer_FillInfo(view, self, self.data if self.data != NULL else <void*>NOTHING, self.size, 0, flags)
+
+    def __len__(self):
+        return self.size
+
+
+cdef Memory own(void* data, size_t size):
+    """Takes over malloc'ed memory, cut to size."""
+    cdef Memory memory = Memory()
+    cdef void* fitting = realloc(data, max(size, <size_t>1)) if data != NULL else NULL
+    memory.data = fitting if fitting != NULL else data
+    memory.size = <Py_ssize_t>size
+    return memory
+
+
+cdef tuple own_hits(nf.nf_hits* hits):
+    """(offset int64, line int64, length uint8, version uint8, code uint8, packed uint8[16]) of the hits, moved out."""
+    cdef size_t n = hits.n
+    made = (own(hits.offset, 8 * n), own(hits.line, 8 * n), own(hits.length, n), own(hits.version, n),
+            own(hits.code, n), own(hits.packed, 16 * n))
+    memset(hits, 0, sizeof(nf.nf_hits))
+    return made
+
+
+cdef class Tally:
+    """How often each address occurs; shared by the scanners of several threads."""
+    cdef nf.nf_tally* tally
+
+    def __cinit__(self, uint64_t max_distinct):
+        self.tally = nf.nf_tally_new(max_distinct, <uint64_t>int.from_bytes(os.urandom(8), "little"))
+        if self.tally == NULL:
+            raise MemoryError()
+
+    def __dealloc__(self):
+        nf.nf_tally_free(self.tally)
+
+    def unique(self) -> tuple:
+        """How many different addresses, and whether that is an estimate."""
+        cdef bint estimated = False
+        cdef uint64_t unique
+        unique = nf.nf_tally_unique(self.tally, &estimated)
+        return unique, estimated
+
+    def error(self) -> int:
+        """By how much a count can be too low."""
+        return nf.nf_tally_error(self.tally)
+
+    def top(self, size_t k) -> list:
+        """The k most frequent addresses as (text, count)."""
+        cdef nf.nf_top* top = <nf.nf_top*>calloc(k + 1, sizeof(nf.nf_top))
+        cdef size_t n
+        with nogil:
+            n = nf.nf_tally_top(self.tally, k, top)
+        return boxed_top(top, n)
+
+    def top_networks(self, size_t k) -> list:
+        """The k most frequent /24s and /48s as (text, count); ends the counting."""
+        cdef nf.nf_top* top = <nf.nf_top*>calloc(k + 1, sizeof(nf.nf_top))
+        cdef size_t n = 0
+        cdef bint fine
+        with nogil:
+            fine = nf.nf_tally_top_networks(self.tally, k, top, &n)
+        networks = boxed_top(top, n)
+        if not fine:
+            raise MemoryError()
+        return [(text + ("/48" if ":" in text else "/24"), count) for text, count in networks]
+
+
+cdef list boxed_top(nf.nf_top* top, size_t n):
+    cdef size_t i
+    made = [(format_packed(top[i].version, top[i].packed), top[i].count) for i in range(n)]
+    free(top)
+    return made
+
+
+cdef class Scanner:
+    """Finds addresses in a stream: write bytes into `room()`, then `advance` over them.
+
+    Between two calls of `room` the hits are those of the last `advance`.  With a tally, hits are counted and let go.
+    """
+    cdef bytearray buffer
+    cdef uint8_t* data                     # of the buffer
+    cdef size_t chunk, fill, done          # bytes in the buffer, and how many of them are scanned
+    cdef size_t reported                   # where the text of the hits began
+    cdef int64_t reported_line
+    cdef nf.nf_place place                 # base is the offset of buffer[0]
+    cdef nf.nf_policy policy
+    cdef nf.nf_selection selection
+    cdef nf.nf_hits hits
+    cdef nf.nf_output output
+    cdef uint64_t by_code[256]
+    cdef Tally tally
+    cdef bint whole_lines, ends_line
+    cdef list kept_alive
+    cdef readonly int64_t bytes
+    cdef readonly uint64_t found
+
+    def __init__(self, size_t chunk, *, bint loose=False, bint ip4=True, bint ip6=True, bint first=False,
+                 size_t field=0, bytes separator=None, list path=None, bint whole_lines=False, Tally tally=None):
+        cdef size_t i
+        self.chunk = max(chunk, <size_t>1)
+        self.set_buffer(self.chunk + 1024)
+        self.policy = nf.nf_policy(loose, (nf.NF_FIND_IP4 if ip4 else 0) | (nf.NF_FIND_IP6 if ip6 else 0))
+        self.place.line = 1
+        self.tally = tally
+        self.ends_line = True
+        self.kept_alive = [separator, path]
+        self.selection.by = nf.NF_FIRST if first else nf.NF_FIELD if field else nf.NF_KEY if path else nf.NF_ALL
+        self.selection.field = field
+        if separator:
+            self.selection.separator = <const uint8_t*>PyBytes_AS_STRING(separator)
+            self.selection.separator_size = <size_t>len(separator)
+        for i, key in enumerate(path or []):
+            self.selection.key[i] = <const uint8_t*>PyBytes_AS_STRING(key)
+            self.selection.key_size[i] = <size_t>len(key)
+            self.selection.depth = i + 1
+        self.whole_lines = whole_lines or field or path
+
+    def __dealloc__(self):
+        nf.nf_hits_free(&self.hits)
+        nf.nf_output_free(&self.output)
+
+    def room(self) -> memoryview:
+        """Writable memory for the next bytes.  Lets go of text that was scanned, but for what the rules look back at."""
+        cdef size_t behind = 0 if self.whole_lines else nf.NF_LOOK_BEHIND
+        cdef size_t keep = self.done - min(self.done, behind)
+        if keep:
+            memmove(self.data, self.data + keep, self.fill - keep)
+            self.fill -= keep
+            self.done -= keep
+            self.place.base += <int64_t>keep
+        if self.fill + self.chunk > <size_t>len(self.buffer):
+            outgrown = self.buffer
+            self.set_buffer(2 * self.fill + self.chunk)
+            memcpy(self.data, PyByteArray_AS_STRING(outgrown), self.fill)
+        return memoryview(self.buffer)[self.fill:self.fill + self.chunk]
+
+    cdef set_buffer(self, size_t size):
+        self.buffer = PyByteArray_FromStringAndSize(NULL, <Py_ssize_t>size)
+        self.data = <uint8_t*>PyByteArray_AS_STRING(self.buffer)
+
+    def advance(self, size_t n, bint final=False) -> int:
+        """Scan the n bytes just written as far as they can be judged (to the end if `final`); how many hits."""
+        cdef bint fine
+        if n > <size_t>len(self.buffer) - self.fill:
+            raise ValueError("more bytes than there was room for")
+        self.fill += n
+        self.bytes += <int64_t>n
+        if n:
+            self.ends_line = self.data[self.fill - 1] == b"\n"
+        self.hits.n = 0
+        self.reported = self.done
+        self.reported_line = self.place.line
+        with nogil:
+            fine = self.scan(self.limit(final))
+        if not fine:
+            raise MemoryError()
+        if self.whole_lines and self.fill - self.done > LONGEST_LINE:
+            raise ValueError(f"line {self.place.line} is longer than {LONGEST_LINE >> 20} MiB")
+        return <Py_ssize_t>self.hits.n
+
+    cdef size_t limit(self, bint final) noexcept nogil:
+        """How far the text can be judged now."""
+        cdef size_t end = self.fill
+        if final:
+            return end
+        if not self.whole_lines:
+            return max(self.done, end - min(end, <size_t>nf.NF_LOOK_AHEAD))
+        while end > self.done and self.data[end - 1] != b"\n":
+            end -= 1
+        return end
+
+    cdef bint scan(self, size_t limit) noexcept nogil:
+        cdef const uint8_t* text = self.data
+        cdef size_t until, first, size = limit if self.whole_lines else self.fill
+        while self.done < limit:
+            until = min(limit, self.done + TEXT_SLICE)
+            first = self.hits.n
+            if not nf.nf_hits_reserve(&self.hits, nf.NF_HITS_FOR(until - self.done)):
+                return False
+            self.done = nf.nf_scan(text, size, self.done, until, self.policy, &self.place, &self.hits)
+            if not self.keep(text, size, first):
+                return False
+        return True
+
+    cdef bint keep(self, const uint8_t* text, size_t size, size_t first) noexcept nogil:
+        """Of the hits from `first` on, those that count; counted, and with a tally let go."""
+        cdef size_t i
+        nf.nf_select(&self.selection, text, size, self.place.base, &self.hits, first)
+        self.found += self.hits.n - first
+        for i in range(first, self.hits.n):
+            self.by_code[self.hits.code[i]] += 1
+        if self.tally is None:
+            return True
+        if not nf.nf_tally_add(self.tally.tally, &self.hits):
+            return False
+        self.hits.n = 0
+        return True
+
+    @property
+    def hit_count(self) -> int:
+        """Hits of the last `advance`."""
+        return self.hits.n
+
+    def take(self) -> tuple:
+        """The hits of the last `advance` as columns, moved out."""
+        return own_hits(&self.hits)
+
+    @property
+    def lines(self) -> int:
+        """Lines so far, one that has not ended included."""
+        return self.place.line - 1 + (not self.ends_line)
+
+    @property
+    def lines_with_hits(self) -> int:
+        """Lines that had a hit, of a selection (first, field, key)."""
+        return self.selection.lines
+
+    def counts(self) -> list:
+        """Hits by code."""
+        return [self.by_code[code] for code in range(256)]
+
+    cdef bytes written(self):
+        made = (<const char*>self.output.bytes)[:self.output.size]
+        self.output.size = 0
+        return made
+
+    def rows(self, bytes lead, bytes mid_offset, bytes mid_address, list tails) -> bytes:
+        """The hits of the last `advance`, a row each: lead, line, mid_offset, offset, mid_address, address, tail."""
+        cdef nf.nf_row_style style
+        cdef const uint8_t* tail[256]
+        cdef size_t tail_size[256]
+        cdef const uint8_t* text = self.data
+        cdef bint fine
+        for code in range(256):
+            tail[code] = <const uint8_t*>PyBytes_AS_STRING(tails[code])
+            tail_size[code] = <size_t>len(tails[code])
+        style.lead, style.lead_size = <const uint8_t*>PyBytes_AS_STRING(lead), <size_t>len(lead)
+        style.mid_offset = <const uint8_t*>PyBytes_AS_STRING(mid_offset)
+        style.mid_offset_size = <size_t>len(mid_offset)
+        style.mid_address = <const uint8_t*>PyBytes_AS_STRING(mid_address)
+        style.mid_address_size = <size_t>len(mid_address)
+        style.tail, style.tail_size = &tail[0], &tail_size[0]
+        with nogil:
+            fine = nf.nf_report_rows(&self.hits, text, self.place.base, &style, &self.output)
+        if not fine:
+            raise MemoryError()
+        return self.written()
+
+    def matching(self, bytes codes, list ranges) -> bytearray:
+        """A byte a hit of the last `advance`: its code's byte in `codes`, or 1 when it lies in one of `ranges`:
+        (version, first, last) with 16-byte ends, disjoint and in order."""
+        cdef bytearray made = PyByteArray_FromStringAndSize(NULL, <Py_ssize_t>self.hits.n)
+        cdef uint8_t* wanted = <uint8_t*>PyByteArray_AS_STRING(made)
+        cdef const uint8_t* by_code = <const uint8_t*>PyBytes_AS_STRING(codes)
+        cdef size_t i
+        for i in range(self.hits.n):
+            wanted[i] = by_code[self.hits.code[i]]
+            if ranges and not wanted[i]:
+                wanted[i] = in_ranges(self.hits.version[i], self.hits.packed[i], ranges)
+        return made
+
+    def grep(self, bytearray wanted, bytes lead, bint number, bint only, bint invert, bint count) -> tuple:
+        """The lines of the text just scanned that hold a wanted hit, as bytes; and how many.  Needs whole lines."""
+        cdef nf.nf_grep_style style = nf.nf_grep_style(<const uint8_t*>PyBytes_AS_STRING(lead), <size_t>len(lead),
+                                                       number, only, invert, count)
+        cdef const uint8_t* text = self.data + self.reported
+        cdef const uint8_t* byte = <const uint8_t*>PyByteArray_AS_STRING(wanted)
+        cdef size_t size = self.done - self.reported
+        cdef uint64_t lines
+        cdef bint fine
+        with nogil:
+            fine = nf.nf_report_lines(&self.hits, byte, text, size, self.place.base + <int64_t>self.reported,
+                                      self.reported_line, &style, &self.output, &lines)
+        if not fine:
+            raise MemoryError()
+        return self.written(), lines
+
+
+cdef bint in_ranges(uint8_t version, const uint8_t* packed, list ranges):
+    cdef Py_ssize_t low = 0, high = len(ranges), middle
+    key = (version, (<const char*>packed)[:16])
+    while low < high:
+        middle = (low + high) // 2
+        if key < (ranges[middle][0], ranges[middle][1]):
+            high = middle
+        else:
+            low = middle + 1
+    return low > 0 and ranges[low - 1][0] == version and key[1] <= ranges[low - 1][2]
+
+
+def find_all(text, size_t start, size_t stop, *, bint loose, bint ip4, bint ip6) -> tuple:
+    """Every address in text[start:stop] (whole lines, or all of it) as columns, and the lines counted there."""
+    cdef Py_buffer view
+    cdef nf.nf_policy policy = nf.nf_policy(loose, (nf.NF_FIND_IP4 if ip4 else 0) | (nf.NF_FIND_IP6 if ip6 else 0))
+    cdef nf.nf_place place = nf.nf_place(<int64_t>start, 1)
+    cdef nf.nf_hits hits
+    cdef size_t at = 0, until
+    cdef const uint8_t* data
+    cdef bint fine = True
+    memset(&hits, 0, sizeof(hits))
+    PyObject_GetBuffer(text, &view, PyBUF_SIMPLE)
+    try:
+        data = <const uint8_t*>view.buf + start
+        stop -= start
+        while at < stop:
+            with nogil:
+                until = min(stop, at + 64 * TEXT_SLICE)
+                while fine and at < until:
+                    fine = nf.nf_hits_reserve(&hits, nf.NF_HITS_FOR(TEXT_SLICE))
+                    if fine:
+                        at = nf.nf_scan(data, stop, at, min(until, at + TEXT_SLICE), policy, &place, &hits)
+            if not fine:
+                raise MemoryError()
+            PyErr_CheckSignals()
+        return own_hits(&hits), place.line - 1
+    finally:
+        nf.nf_hits_free(&hits)
+        PyBuffer_Release(&view)
+
+
+def to_characters(text, offsets) -> None:
+    """Byte offsets into UTF-8 text (int64, ascending) to offsets in characters, in place."""
+    cdef Py_buffer view
+    cdef Py_buffer offset_view
+    cdef const uint8_t* data
+    cdef int64_t* offset
+    cdef int64_t at = 0, behind = 0
+    cdef Py_ssize_t i, n
+    PyObject_GetBuffer(text, &view, PyBUF_SIMPLE)
+    PyObject_GetBuffer(offsets, &offset_view, PyBUF_WRITABLE)
+    data, offset, n = <const uint8_t*>view.buf, <int64_t*>offset_view.buf, offset_view.len // 8
+    with nogil:
+        for i in range(n):
+            while at < offset[i]:
+                behind += (data[at] & 0xC0) == 0x80
+                at += 1
+            offset[i] -= behind
+    PyBuffer_Release(&offset_view)
+    PyBuffer_Release(&view)
+
+
+# ---- Arrow export -------------------------------------------------------------------------------------------------------
+
+cdef class ArrowData:
+    """An Arrow array to export: its format, buffers (bytes-like or None), children and dictionary."""
+    cdef bytes format, name
+    cdef int64_t n, null_count
+    cdef list buffers, children
+    cdef ArrowData dictionary
+
+    def __init__(self, str format, int64_t n, list buffers, *, str name="", int64_t null_count=0, list children=None,
+                 ArrowData dictionary=None):
+        self.format = format.encode()
+        self.name = name.encode()
+        self.n = n
+        self.null_count = null_count
+        self.buffers = buffers
+        self.children = children or []
+        self.dictionary = dictionary
+
+    def schema_capsule(self):
+        """A capsule of the schema."""
+        cdef ArrowSchema* schema = <ArrowSchema*>calloc(1, sizeof(ArrowSchema))
+        fill_schema(self, schema)
+        return PyCapsule_New(schema, "arrow_schema", free_schema_capsule)
+
+    def array_capsule(self):
+        """A capsule of the array, which keeps the buffers until whoever took it releases it."""
+        cdef ArrowArray* array = <ArrowArray*>calloc(1, sizeof(ArrowArray))
+        fill_array(self, array)
+        return PyCapsule_New(array, "arrow_array", free_array_capsule)
+
+    def stream_capsule(self):
+        """A capsule of a stream of this one array."""
+        cdef ArrowArrayStream* stream = <ArrowArrayStream*>calloc(1, sizeof(ArrowArrayStream))
+        stream.get_schema = stream_schema
+        stream.get_next = stream_next
+        stream.get_last_error = stream_error
+        stream.release = release_stream
+        state = [self]     # emptied when the array has been handed out
+        Py_INCREF(state)
+        Py_INCREF(self)
+        stream.private_data = malloc(2 * sizeof(void*))
+        (<void**>stream.private_data)[0] = <void*>state
+        (<void**>stream.private_data)[1] = <void*>self
+        return PyCapsule_New(stream, "arrow_array_stream", free_stream_capsule)
+
+
+cdef void fill_schema(ArrowData data, ArrowSchema* out) noexcept:
+    cdef Py_ssize_t i
+    memset(out, 0, sizeof(ArrowSchema))
+    out.format = PyBytes_AS_STRING(data.format)
+    out.name = PyBytes_AS_STRING(data.name)
+    out.flags = ARROW_FLAG_NULLABLE
+    out.n_children = len(data.children)
+    out.children = <ArrowSchema**>calloc(<size_t>max(1, len(data.children)), sizeof(ArrowSchema*))
+    for i in range(len(data.children)):
+        out.children[i] = <ArrowSchema*>malloc(sizeof(ArrowSchema))
+        fill_schema(data.children[i], out.children[i])
+    if data.dictionary is not None:
+        out.dictionary = <ArrowSchema*>malloc(sizeof(ArrowSchema))
+        fill_schema(data.dictionary, out.dictionary)
+    Py_INCREF(data)
+    out.private_data = <void*>data
+    out.release = release_schema
+
+
+cdef void release_schema(ArrowSchema* schema) noexcept with gil:
+    cdef int64_t i
+    for i in range(schema.n_children):
+        if schema.children[i].release != NULL:
+            schema.children[i].release(schema.children[i])
+        free(schema.children[i])
+    free(schema.children)
+    if schema.dictionary != NULL:
+        if schema.dictionary.release != NULL:
+            schema.dictionary.release(schema.dictionary)
+        free(schema.dictionary)
+    Py_DECREF(<object>schema.private_data)
+    schema.release = NULL
+
+
+cdef struct Held:
+    Py_ssize_t n
+    Py_buffer* views
+    const void** buffers
+
+
+cdef void fill_array(ArrowData data, ArrowArray* out) except *:
+    cdef Py_ssize_t i, n = len(data.buffers)
+    cdef Held* held = <Held*>calloc(1, sizeof(Held))
+    memset(out, 0, sizeof(ArrowArray))
+    held.n = n
+    held.views = <Py_buffer*>calloc(<size_t>max(1, n), sizeof(Py_buffer))
+    held.buffers = <const void**>calloc(<size_t>max(1, n), sizeof(void*))
+    for i in range(n):
+        if data.buffers[i] is not None:
+            PyObject_GetBuffer(data.buffers[i], &held.views[i], PyBUF_SIMPLE)
+            held.buffers[i] = held.views[i].buf
+    out.length = data.n
+    out.null_count = data.null_count
+    out.n_buffers = n
+    out.buffers = held.buffers
+    out.n_children = len(data.children)
+    out.children = <ArrowArray**>calloc(<size_t>max(1, len(data.children)), sizeof(ArrowArray*))
+    for i in range(len(data.children)):
+        out.children[i] = <ArrowArray*>malloc(sizeof(ArrowArray))
+        fill_array(data.children[i], out.children[i])
+    if data.dictionary is not None:
+        out.dictionary = <ArrowArray*>malloc(sizeof(ArrowArray))
+        fill_array(data.dictionary, out.dictionary)
+    out.private_data = held
+    out.release = release_array
+
+
+cdef void release_array(ArrowArray* array) noexcept with gil:
+    cdef Held* held = <Held*>array.private_data
+    cdef int64_t i
+    for i in range(array.n_children):
+        if array.children[i].release != NULL:
+            array.children[i].release(array.children[i])
+        free(array.children[i])
+    free(array.children)
+    if array.dictionary != NULL:
+        if array.dictionary.release != NULL:
+            array.dictionary.release(array.dictionary)
+        free(array.dictionary)
+    for i in range(held.n):
+        PyBuffer_Release(&held.views[i])
+    free(held.views)
+    free(held.buffers)
+    free(held)
+    array.release = NULL
+
+
+cdef int stream_schema(ArrowArrayStream* stream, ArrowSchema* out) noexcept with gil:
+    fill_schema(<ArrowData>(<void**>stream.private_data)[1], out)
+    return 0
+
+
+cdef int stream_next(ArrowArrayStream* stream, ArrowArray* out) noexcept with gil:
+    cdef list state = <list>(<void**>stream.private_data)[0]
+    memset(out, 0, sizeof(ArrowArray))
+    if state:
+        fill_array(state.pop(), out)
+    return 0
+
+
+cdef const char* stream_error(ArrowArrayStream* stream) noexcept nogil:
+    return NULL
+
+
+cdef void release_stream(ArrowArrayStream* stream) noexcept with gil:
+    Py_DECREF(<object>(<void**>stream.private_data)[0])
+    Py_DECREF(<object>(<void**>stream.private_data)[1])
+    free(stream.private_data)
+    stream.release = NULL
+
+
+cdef void free_schema_capsule(object capsule) noexcept:
+    cdef ArrowSchema* schema = <ArrowSchema*>PyCapsule_GetPointer(capsule, "arrow_schema")
+    if schema.release != NULL:
+        schema.release(schema)
+    free(schema)
+
+
+cdef void free_array_capsule(object capsule) noexcept:
+    cdef ArrowArray* array = <ArrowArray*>PyCapsule_GetPointer(capsule, "arrow_array")
+    if array.release != NULL:
+        array.release(array)
+    free(array)
+
+
+cdef void free_stream_capsule(object capsule) noexcept:
+    cdef ArrowArrayStream* stream = <ArrowArrayStream*>PyCapsule_GetPointer(capsule, "arrow_array_stream")
+    if stream.release != NULL:
+        stream.release(stream)
+    free(stream)
+
+
+def arrow_validity(nulls):
+    """Arrow's validity bits (least significant first) of a byte a row that is 1 for null; and how many are null."""
+    cdef Py_ssize_t i, n = len(nulls)
+    cdef const uint8_t* null = <const uint8_t*>PyByteArray_AS_STRING(nulls)
+    cdef bytearray made = zeros((<size_t>n + 7) // 8)
+    cdef uint8_t* bits = <uint8_t*>PyByteArray_AS_STRING(made)
+    cdef int64_t count = 0
+    for i in range(n):
+        bits[i // 8] |= <uint8_t>((not null[i]) << (i % 8))
+        count += null[i]
+    return made, count
+
+
+def arrow_bits(flags) -> bytearray:
+    """Arrow's booleans, a bit a row, of a byte a row."""
+    cdef Py_ssize_t i
+    cdef const uint8_t* flag = <const uint8_t*>PyByteArray_AS_STRING(flags)
+    cdef bytearray made = zeros((<size_t>len(flags) + 7) // 8)
+    cdef uint8_t* bits = <uint8_t*>PyByteArray_AS_STRING(made)
+    for i in range(len(flags)):
+        bits[i // 8] |= <uint8_t>((flag[i] != 0) << (i % 8))
+    return made
+
+
+def arrow_text(texts) -> ArrowData:
+    """A utf8 (large_utf8 from 2 GiB up) array of a list of str and None."""
+    cdef bytearray offsets, nulls = zeros(<size_t>len(texts))
+    cdef Py_ssize_t i, total = 0
+    data = bytearray()
+    sizes = []
+    for i, text in enumerate(texts):
+        if text is None:
+            nulls[i] = 1
+        else:
+            data += text.encode("utf-8", "replace")     # a zone id may hold what UTF-8 cannot
+        sizes.append(len(data))
+        if i % OBJECTS == 0:
+            PyErr_CheckSignals()
+    total = len(data)
+    cdef bint large = total > 0x7FFFFFFF
+    offsets = zeros(<size_t>((len(texts) + 1) * (8 if large else 4)))
+    for i in range(len(texts)):
+        if large:
+            (<int64_t*>PyByteArray_AS_STRING(offsets))[i + 1] = sizes[i]
+        else:
+            (<int32_t*>PyByteArray_AS_STRING(offsets))[i + 1] = sizes[i]
+    validity, null_count = arrow_validity(nulls)
+    return ArrowData("U" if large else "u", len(texts), [validity if null_count else None, offsets, data],
+                     null_count=null_count)

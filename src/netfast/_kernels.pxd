@@ -1,0 +1,191 @@
+# C names of the kernels, as the headers in kernels/ declare them.
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+
+
+cdef extern from "nf_base.h" nogil:
+    ctypedef enum nf_reason:
+        NF_OK
+        NF_EMPTY
+        NF_BAD_CHARACTER
+        NF_OCTET_COUNT
+        NF_OCTET_EMPTY
+        NF_OCTET_LONG
+        NF_OCTET_ZERO
+        NF_OCTET_RANGE
+        NF_GROUP_COUNT
+        NF_GROUP_LONG
+        NF_COLON_LONE
+        NF_COLON_DOUBLE
+        NF_ZONE_EMPTY
+        NF_ZONE_CHARACTER
+        NF_REASONS
+
+    ctypedef uint8_t (*nf_packed)[16]
+
+    ctypedef struct nf_rows:
+        const uint8_t** text
+        const uint32_t* size
+
+cdef extern from "nf_ip4.h" nogil:
+    enum: NF_IP4_TEXT_MAX
+    nf_reason nf_ip4_parse(const uint8_t* text, size_t size, uint32_t* value, size_t* position)
+    size_t nf_ip4_format(uint32_t value, uint8_t* out)
+
+cdef extern from "nf_ip6.h" nogil:
+    enum: NF_IP6_TEXT_MAX
+    nf_reason nf_ip6_parse(const uint8_t* text, size_t size, uint8_t* value, size_t* zone, size_t* position)
+    size_t nf_ip6_format(const uint8_t* value, uint8_t* out)
+
+cdef extern from "nf_dispatch.h" nogil:
+    ctypedef struct nf_kernels:
+        const char* name
+
+    const nf_kernels* nf_active
+    const char* nf_kernels_name(size_t i)
+    bint nf_kernels_use(const char* name)
+
+cdef extern from "nf_classify.h" nogil:
+    uint8_t nf_classify_ip4(uint32_t value)
+    uint8_t nf_classify_ip6(const uint8_t* value)
+    void nf_classify_ip4_column(const uint32_t* value, size_t n, uint8_t* code)
+    bint nf_unwrap(const uint8_t* value, uint32_t* carried)
+
+cdef extern from "nf_rows.h" nogil:
+    enum: NF_NONE, NF_IP4, NF_IP6, NF_IP6_ZONED
+    void nf_classify_rows(nf_rows rows, size_t n, bint unwrap, uint8_t* code)
+    size_t nf_parse_rows(nf_rows rows, size_t n, uint32_t* v4, nf_packed packed, uint8_t* holds)
+    void nf_classify_packed(nf_packed packed, const uint8_t* holds, size_t n, bint unwrap, uint8_t* code)
+    void nf_pack_ip4(uint32_t value, uint8_t* packed)
+
+cdef extern from "nf_column.h" nogil:
+    ctypedef enum nf_layout:
+        NF_TEXT32
+        NF_TEXT64
+        NF_VIEW
+        NF_FIXED
+        NF_UCS4
+        NF_UINT32
+        NF_PACKED4
+        NF_PACKED16
+
+    ctypedef struct nf_column:
+        nf_layout layout
+        size_t n
+        const uint8_t* rows
+        Py_ssize_t stride
+        size_t width
+        const uint8_t* data
+        const uint8_t** buffers
+        const int64_t* buffer_size
+        int64_t buffer_count
+        const uint8_t* validity
+        size_t validity_offset
+        bint first_view
+
+    enum: NF_TEXT_ROOM
+    bint nf_classify_column(const nf_column* column, size_t first, size_t n, bint unwrap, uint8_t* code)
+    bint nf_parse_column(const nf_column* column, size_t first, size_t n, uint32_t* v4, nf_packed packed,
+                         uint8_t* holds, size_t* done)
+    bint nf_column_text(const nf_column* column, size_t row, uint8_t* room, const uint8_t** text, uint32_t* size)
+    bint nf_is_null(const nf_column* column, size_t row)
+
+cdef extern from "nf_scan.h" nogil:
+    ctypedef struct nf_hits:
+        int64_t* offset
+        int64_t* line
+        uint8_t* length
+        uint8_t* version
+        uint8_t* code
+        nf_packed packed
+        size_t n
+        size_t capacity
+
+    enum: NF_FIND_IP4, NF_FIND_IP6
+
+    ctypedef struct nf_policy:
+        bint loose
+        unsigned int find
+
+    ctypedef struct nf_place:
+        int64_t base
+        int64_t line
+
+    size_t nf_scan(const uint8_t* text, size_t size, size_t start, size_t until, nf_policy policy, nf_place* place,
+                   nf_hits* hits)
+    bint nf_hits_reserve(nf_hits* hits, size_t more)
+    void nf_hits_free(nf_hits* hits)
+    size_t NF_HITS_FOR(size_t bytes)
+
+cdef extern from "nf_policy.h" nogil:
+    enum: NF_LOOK_BEHIND, NF_LOOK_AHEAD
+
+cdef extern from "nf_tally.h" nogil:
+    ctypedef struct nf_tally:
+        pass
+
+    ctypedef struct nf_top:
+        uint8_t packed[16]
+        uint8_t version
+        uint64_t count
+
+    nf_tally* nf_tally_new(uint64_t max_distinct, uint64_t seed)
+    void nf_tally_free(nf_tally* tally)
+    bint nf_tally_add(nf_tally* tally, const nf_hits* hits)
+    uint64_t nf_tally_unique(const nf_tally* tally, bint* estimated)
+    uint64_t nf_tally_error(const nf_tally* tally)
+    size_t nf_tally_top(const nf_tally* tally, size_t k, nf_top* top)
+    bint nf_tally_top_networks(nf_tally* tally, size_t k, nf_top* top, size_t* n)
+
+cdef extern from "nf_select.h" nogil:
+    ctypedef enum nf_selecting:
+        NF_ALL
+        NF_FIRST
+        NF_FIELD
+        NF_KEY
+
+    enum: NF_PATH_MAX
+
+    ctypedef struct nf_selection:
+        nf_selecting by
+        size_t field
+        const uint8_t* separator
+        size_t separator_size
+        const uint8_t* key[NF_PATH_MAX]
+        size_t key_size[NF_PATH_MAX]
+        size_t depth
+        int64_t last_line
+        uint64_t lines
+
+    void nf_select(nf_selection* selection, const uint8_t* text, size_t size, int64_t base, nf_hits* hits, size_t first)
+
+cdef extern from "nf_report.h" nogil:
+    ctypedef struct nf_output:
+        uint8_t* bytes
+        size_t size
+        size_t capacity
+
+    void nf_output_free(nf_output* output)
+
+    ctypedef struct nf_row_style:
+        const uint8_t* lead
+        const uint8_t* mid_offset
+        const uint8_t* mid_address
+        size_t lead_size
+        size_t mid_offset_size
+        size_t mid_address_size
+        const uint8_t** tail
+        const size_t* tail_size
+
+    bint nf_report_rows(const nf_hits* hits, const uint8_t* text, int64_t base, const nf_row_style* style,
+                        nf_output* output)
+
+    ctypedef struct nf_grep_style:
+        const uint8_t* lead
+        size_t lead_size
+        bint number
+        bint only
+        bint invert
+        bint count
+
+    bint nf_report_lines(const nf_hits* hits, const uint8_t* wanted, const uint8_t* text, size_t size, int64_t base,
+                         int64_t line, const nf_grep_style* style, nf_output* output, uint64_t* lines)
