@@ -25,6 +25,26 @@
 #define NF_UNLIKELY(x) __builtin_expect(!!(x), 0)
 #define NF_PREFETCH(p) __builtin_prefetch((p), 0, 3)
 
+/* Memory that need not be aligned, in the order of this machine and in network order. */
+static inline int32_t nf_load_int32(const void *p)
+{
+    int32_t value;
+    memcpy(&value, p, sizeof value);
+    return value;
+}
+
+static inline int64_t nf_load_int64(const void *p)
+{
+    int64_t value;
+    memcpy(&value, p, sizeof value);
+    return value;
+}
+
+static inline uint32_t nf_load_be32(const uint8_t *p)
+{
+    return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
+}
+
 /* Why a text is not an address.  The scalar parsers say which and where; the row kernels only say "no". */
 typedef enum {
     NF_OK = 0,

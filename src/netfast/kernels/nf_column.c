@@ -6,9 +6,15 @@
 #include "nf_column.h"
 
 #include "nf_classify.h"
+#include "nf_dispatch.h"
 #include "nf_rows.h"
 
-enum { BLOCK = 256, PAD = 16, UCS4_MAX = NF_TEXT_ROOM - PAD /* characters; a longer text is no address */ };
+enum {
+    BLOCK = 256,
+    PAD = 16,
+    UCS4_MAX = NF_TEXT_ROOM - PAD, /* characters of a text that are looked at */
+    TOO_LONG = 1 << 28,            /* bytes: no address is, and it fits every type of size */
+};
 
 /* A block of rows, and room for the copies of those that need one. */
 typedef struct {
@@ -17,16 +23,14 @@ typedef struct {
     uint8_t room[BLOCK][NF_TEXT_ROOM];
 } nf_block_rows;
 
+/* As it lies in memory: size, then up to 12 bytes of text, or the first 4 of them and where all are. */
 typedef struct {
     int32_t size;
-    union {
-        uint8_t inlined[12];
-        struct {
-            uint8_t prefix[4];
-            int32_t buffer, offset;
-        };
-    };
+    uint8_t prefix[4];
+    int32_t buffer, offset;
 } nf_view;
+
+enum { VIEW = sizeof(nf_view), VIEW_TEXT = 4, VIEW_INLINED = VIEW - VIEW_TEXT };
 
 /* ---- text of a block, a function a layout; false when something points outside ---------------------------------- */
 
@@ -36,50 +40,64 @@ static void copy_row(nf_block_rows *block, size_t i, const uint8_t *text, uint32
     block->text[i] = block->room[i] + PAD;
 }
 
-/* Offsets are foreign data: each is checked against its neighbour and the last one before it is used. */
-#define TEXT_ROWS(NAME, OFFSET)                                                                                       \
-    static bool NAME(const nf_column *column, size_t first, size_t n, nf_block_rows *block)                           \
-    {                                                                                                                 \
-        const OFFSET *offset = (const OFFSET *)(const void *)column->rows;                                            \
-        const OFFSET last = offset[column->n];                                                                        \
-        bool outside = offset[first] < 0;                                                                             \
-        offset += first;                                                                                              \
-        for (size_t i = 0; i < n; i++) {                                                                              \
-            outside |= (offset[i + 1] < offset[i]) | (offset[i + 1] > last) | (offset[i + 1] - offset[i] > INT32_MAX);\
-            block->text[i] = column->data + offset[i];                                                                \
-            block->size[i] = (uint32_t)(offset[i + 1] - offset[i]);                                                   \
-        }                                                                                                             \
-        if (outside)                                                                                                  \
-            return false;                                                                                             \
-        for (size_t i = 0; i < n && offset[i + 1] < PAD; i++)                                                         \
-            copy_row(block, i, block->text[i], block->size[i]);                                                       \
-        return true;                                                                                                  \
-    }
+/* Rows that end in the first bytes of the data have nothing in front of them. */
+static void copy_first_rows(nf_block_rows *block, size_t n, const uint8_t *data)
+{
+    for (size_t i = 0; i < n && block->text[i] + block->size[i] < data + PAD; i++)
+        copy_row(block, i, block->text[i], block->size[i]);
+}
 
-TEXT_ROWS(text32_rows, int32_t)
-TEXT_ROWS(text64_rows, int64_t)
+static bool text32_rows(const nf_column *column, size_t first, size_t n, nf_block_rows *block)
+{
+    int32_t last = nf_load_int32(column->rows + 4 * column->n);
+    if (!nf_active->offset_rows(column->data, column->rows + 4 * first, n, last, block->text, block->size))
+        return false;
+    copy_first_rows(block, n, column->data);
+    return true;
+}
+
+static bool text64_rows(const nf_column *column, size_t first, size_t n, nf_block_rows *block)
+{
+    const uint8_t *offsets = column->rows + 8 * first;
+    const int64_t last = nf_load_int64(column->rows + 8 * column->n);
+    bool outside = nf_load_int64(offsets) < 0;
+    for (size_t i = 0; i < n; i++) {
+        int64_t from = nf_load_int64(offsets + 8 * i), to = nf_load_int64(offsets + 8 * (i + 1));
+        uint64_t size = (uint64_t)to - (uint64_t)from;
+        outside |= (to < from) | (to > last);
+        block->text[i] = (const uint8_t *)((uintptr_t)column->data + (uintptr_t)from); /* may be nowhere */
+        block->size[i] = size < TOO_LONG ? (uint32_t)size : TOO_LONG;
+    }
+    if (outside)
+        return false;
+    copy_first_rows(block, n, column->data);
+    return true;
+}
 
 static bool view_row(const nf_column *column, size_t row, nf_block_rows *block, size_t i)
 {
-    const nf_view *view = (const nf_view *)(const void *)column->rows + row;
+    const uint8_t *at = column->rows + row * VIEW;
+    nf_view view;
     block->text[i] = block->room[i] + PAD;
     block->size[i] = 0;
     if (nf_is_null(column, row))
         return true; /* a null's view may hold anything */
-    if (view->size < 0)
+    memcpy(&view, at, VIEW);
+    if (view.size < 0)
         return false;
-    block->size[i] = (uint32_t)view->size;
-    if (view->size <= 12) {
-        block->text[i] = view->inlined;
+    block->size[i] = (uint32_t)view.size;
+    if (view.size <= VIEW_INLINED) {
+        block->text[i] = at + VIEW_TEXT;
         if (row == 0 && column->first_view)
-            copy_row(block, i, view->inlined, block->size[i]);
+            copy_row(block, i, at + VIEW_TEXT, block->size[i]);
         return true;
     }
-    if (view->buffer < 0 || view->buffer >= column->buffer_count || view->offset < 0 ||
-        (int64_t)view->offset + view->size > column->buffer_size[view->buffer])
+    const int64_t end = (int64_t)view.offset + view.size;
+    if (view.buffer < 0 || view.buffer >= column->buffer_count || view.offset < 0 ||
+        end > nf_load_int64(column->buffer_size + view.buffer) || !column->buffers[view.buffer])
         return false;
-    block->text[i] = column->buffers[view->buffer] + view->offset;
-    if (view->offset + view->size < PAD)
+    block->text[i] = column->buffers[view.buffer] + view.offset;
+    if (end < PAD)
         copy_row(block, i, block->text[i], block->size[i]);
     return true;
 }
@@ -114,21 +132,30 @@ static bool fixed_rows(const nf_column *column, size_t first, size_t n, nf_block
     return true;
 }
 
-/* Characters from U+0080 up become a byte that only a zone id may hold. */
+static uint32_t ucs4_at(const uint8_t *text, size_t k)
+{
+    uint32_t character;
+    memcpy(&character, text + 4 * k, 4);
+    return character;
+}
+
+/* Characters from U+0080 up become a byte that only a zone id may hold.  What no longer fits is the end of a zone id, if
+ * the text is an address, and takes no part in its value. */
 static bool ucs4_rows(const nf_column *column, size_t first, size_t n, nf_block_rows *block)
 {
     for (size_t i = 0; i < n; i++) {
         const uint8_t *text = fixed_at(column, first + i);
-        size_t size = column->width / 4;
-        uint32_t character = 0;
-        while (size > 0 && (memcpy(&character, text + 4 * (size - 1), 4), character == 0))
+        size_t size = column->width / 4, shown;
+        bool zone = true;
+        while (size > 0 && ucs4_at(text, size - 1) == 0)
             size--;
+        shown = size < UCS4_MAX ? size : UCS4_MAX;
+        for (size_t k = 0; k < shown; k++)
+            block->room[i][PAD + k] = ucs4_at(text, k) < 0x80 ? (uint8_t)ucs4_at(text, k) : 0x80;
+        for (size_t k = shown; k < size; k++)
+            zone &= (ucs4_at(text, k) != '%') & (ucs4_at(text, k) != '/');
         block->text[i] = block->room[i] + PAD;
-        block->size[i] = size <= UCS4_MAX ? (uint32_t)size : 0;
-        for (size_t k = 0; k < block->size[i]; k++) {
-            memcpy(&character, text + 4 * k, 4);
-            block->room[i][PAD + k] = character < 0x80 ? (uint8_t)character : 0x80;
-        }
+        block->size[i] = zone ? (uint32_t)shown : 0;
     }
     return true;
 }
@@ -160,7 +187,7 @@ bool nf_column_text(const nf_column *column, size_t row, uint8_t room[NF_TEXT_RO
                     uint32_t *size)
 {
     nf_block_rows block;
-    if (nf_is_null(column, row) || !text_rows(column, row, 1, &block))
+    if (row >= column->n || nf_is_null(column, row) || !text_rows(column, row, 1, &block))
         return false;
     bool copied = block.text[0] == block.room[0] + PAD;
     memcpy(room, block.room[0] + PAD, copied ? block.size[0] : 0);
@@ -170,11 +197,6 @@ bool nf_column_text(const nf_column *column, size_t row, uint8_t room[NF_TEXT_RO
 }
 
 /* ---- values of a block ----------------------------------------------------------------------------------------- */
-
-static uint32_t load_be32(const uint8_t *p)
-{
-    return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
-}
 
 /* IPv4 values of a block, in place where they lie side by side. */
 static const uint32_t *ip4_values(const nf_column *column, size_t first, size_t n, uint32_t *room)
@@ -186,7 +208,7 @@ static const uint32_t *ip4_values(const nf_column *column, size_t first, size_t 
         if (column->layout == NF_UINT32)
             memcpy(&room[i], value, 4);
         else
-            room[i] = load_be32(value);
+            room[i] = nf_load_be32(value);
     }
     return room;
 }

@@ -3,18 +3,10 @@
 #define NF_DISPATCH_H
 
 #include "nf_base.h"
+#include "nf_scan.h"
 
 /* What a row parser says of a row. */
 enum { NF_ROW_INVALID = 0, NF_ROW_VALID = 1, NF_ROW_ZONED = 2 /* valid, with a zone id */ };
-
-/* 64 bytes of text as bit masks, bit i for byte i. */
-typedef struct {
-    uint64_t digit;   /* 0-9 */
-    uint64_t hex;     /* 0-9 a-f A-F */
-    uint64_t dot;
-    uint64_t colon;
-    uint64_t newline;
-} nf_masks;
 
 typedef struct {
     const char *name;
@@ -22,8 +14,12 @@ typedef struct {
     void (*ip4_parse_rows)(nf_rows rows, size_t n, uint32_t *value, uint8_t *verdict);
     /* IPv6 text to network-order bytes; all zero where invalid. */
     void (*ip6_parse_rows)(nf_rows rows, size_t n, uint8_t (*value)[16], uint8_t *verdict);
-    /* The masks of n whole 64-byte blocks. */
-    void (*text_masks)(const uint8_t *text, size_t blocks, nf_masks *masks);
+    /* n rows of text from n + 1 offsets (int32, unaligned) into data; false if one points outside [0, last]. */
+    bool (*offset_rows)(const uint8_t *data, const uint8_t *offsets, size_t n, int32_t last, const uint8_t **text,
+                        uint32_t *size);
+    /* Every address in text: nf_scan.h. */
+    size_t (*scan)(const uint8_t *text, size_t size, size_t from, size_t until, nf_policy policy, nf_place *place,
+                   nf_hits *hits);
 } nf_kernels;
 
 /* The form in use.  Set by nf_kernels_use; scalar until then. */

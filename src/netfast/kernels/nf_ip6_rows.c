@@ -43,6 +43,7 @@ void nf_ip6_parse_rows_scalar(nf_rows rows, size_t n, uint8_t (*value)[16], uint
 enum {
     BLOCK = 64,     /* rows that take the steps together; a bit each in a word */
     LANES = 4,      /* masks to a register: steps take a multiple of it */
+    FEW = 3,        /* fewer rows than this are quicker one by one */
     AHEAD = 32,     /* rows from the one copied to the one prefetched */
     FRONT = 16,     /* bytes in front of the text in its slot */
     SEEN = 48,      /* bytes of a row that are looked at; an address has 45 at most, or a "%" among them */
@@ -428,11 +429,15 @@ NF_AVX2 void nf_ip6_parse_rows_avx2(nf_rows rows, size_t n, uint8_t (*value)[16]
     nf_block block;
     size_t i = 0;
 
-    memset(block.slot, 0, smaller(n + LANES, BLOCK) * SLOT + BEHIND);
+    if (n >= FEW)
+        memset(block.slot, 0, smaller(n + LANES, BLOCK) * SLOT + BEHIND);
     for (; i + BLOCK <= n; i += BLOCK)
         parse_block(&block, (nf_rows){rows.text + i, rows.size + i}, BLOCK, n - i - 1, value + i, verdict + i);
-    if (i < n)
-        parse_last(&block, (nf_rows){rows.text + i, rows.size + i}, n - i, value + i, verdict + i);
+    const nf_rows rest = {rows.text + i, rows.size + i};
+    if (n - i < FEW)
+        nf_ip6_parse_rows_scalar(rest, n - i, value + i, verdict + i);
+    else
+        parse_last(&block, rest, n - i, value + i, verdict + i);
 }
 
 #endif

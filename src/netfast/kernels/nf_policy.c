@@ -1,9 +1,6 @@
 /* nf_policy.c - the strict end of the text scan: one place in the text, yes or no. */
 #include "nf_policy.h"
 
-#include "nf_ip4.h"
-#include "nf_ip6.h"
-#include "nf_rows.h"
 #include "nf_text.h"
 
 enum { ZONE_MAX = 15, NAME_MAX = 64 };
@@ -79,8 +76,8 @@ bool nf_match_ip4(const uint8_t *text, size_t size, size_t start, bool loose, nf
     if (end == 0 || !may_end_ip4(text, size, end, loose) || (!loose && is_version(text, size, start, end)))
         return false;
     match->size = end - start;
+    match->plain = match->size;
     match->version = 4;
-    nf_pack_ip4(match->v4, match->packed);
     return true;
 }
 
@@ -190,12 +187,11 @@ bool nf_match_ip6(const uint8_t *text, size_t size, size_t start, nf_match *matc
 {
     if (!may_start_ip6(text, start))
         return false;
-    size_t end = longest_ip6(text, size, start), zone, position;
+    size_t end = longest_ip6(text, size, start);
     if (end == 0 || (end - start == 2 && !bare_gap_counts(text, size, start)))
         return false;
-    if (nf_ip6_parse(text + start, end - start, match->packed, &zone, &position) != NF_OK)
-        return false;
-    match->size = end - start + zone_size(text, size, end);
+    match->plain = end - start;
+    match->size = match->plain + zone_size(text, size, end);
     match->version = 6;
     match->v4 = 0;
     return true;

@@ -15,9 +15,9 @@ enum { NF_LOOK_BEHIND = 68, NF_LOOK_AHEAD = 68 };
 
 typedef struct {
     size_t size;         /* of its text, zone included */
+    size_t plain;        /* of its text without the zone */
     uint8_t version;     /* 4 or 6 */
-    uint8_t packed[16];  /* network order, IPv4 as ::ffff:a.b.c.d */
-    uint32_t v4;         /* host order, of an IPv4 address */
+    uint32_t v4;         /* host order, of an IPv4 address; an IPv6 address has still to be parsed, and will be one */
 } nf_match;
 
 /* The address that starts at text[start], if one may start there.  The bytes from 0 to size are all there is, or reach

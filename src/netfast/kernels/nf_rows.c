@@ -15,6 +15,7 @@ typedef struct {
     uint32_t size[BLOCK];
     uint8_t value[BLOCK][16];
     uint8_t verdict[BLOCK];
+    uint8_t code[BLOCK];
 } nf_rest;
 
 /* Whether any of the 16 bytes that end the text is a colon (a colon in front of a short text costs time, no more).
@@ -33,14 +34,17 @@ static inline bool may_be_ip6(const uint8_t *text, uint32_t size)
 
 static void parse_rest(nf_rows rows, size_t n, const uint8_t *verdict, nf_rest *rest)
 {
-    size_t left = 0;
+    size_t invalid = 0, left = 0;
     for (size_t i = 0; i < n; i++) {
-        rest->row[left] = (uint16_t)i;
-        left += (verdict[i] == NF_ROW_INVALID) & may_be_ip6(rows.text[i], rows.size[i]);
+        rest->row[invalid] = (uint16_t)i;
+        invalid += verdict[i] == NF_ROW_INVALID;
     }
-    for (size_t k = 0; k < left; k++) {
-        rest->text[k] = rows.text[rest->row[k]];
-        rest->size[k] = rows.size[rest->row[k]];
+    for (size_t k = 0; k < invalid; k++) {
+        uint16_t row = rest->row[k];
+        rest->row[left] = row;
+        rest->text[left] = rows.text[row];
+        rest->size[left] = rows.size[row];
+        left += may_be_ip6(rows.text[row], rows.size[row]);
     }
     rest->n = left;
     if (left)
@@ -53,6 +57,15 @@ static uint8_t classify_one(const uint8_t value[16], bool unwrap)
     return unwrap && nf_unwrap(value, &carried) ? nf_classify_ip4(carried) : nf_classify_ip6(value);
 }
 
+static void classify_rest(nf_rest *rest, bool unwrap)
+{
+    nf_classify_ip6_column((const uint8_t(*)[16])rest->value, rest->n, rest->code);
+    for (size_t k = 0; unwrap && k < rest->n; k++)
+        rest->code[k] = classify_one(rest->value[k], unwrap);
+    for (size_t k = 0; k < rest->n; k++)
+        rest->code[k] &= rest->verdict[k] == NF_ROW_INVALID ? 0 : 0xff;
+}
+
 static void classify_block(nf_rows rows, size_t n, bool unwrap, uint8_t *code)
 {
     uint32_t v4[BLOCK];
@@ -60,17 +73,15 @@ static void classify_block(nf_rows rows, size_t n, bool unwrap, uint8_t *code)
     nf_rest rest;
     size_t valid = 0;
     nf_active->ip4_parse_rows(rows, n, v4, verdict);
-    nf_classify_ip4_column(v4, n, code);
-    for (size_t i = 0; i < n; i++) {
-        code[i] &= (uint8_t)-verdict[i];
+    nf_classify_ip4_valid(v4, verdict, n, code);
+    for (size_t i = 0; i < n; i++)
         valid += verdict[i];
-    }
     if (valid == n)
         return;
     parse_rest(rows, n, verdict, &rest);
+    classify_rest(&rest, unwrap);
     for (size_t k = 0; k < rest.n; k++)
-        if (rest.verdict[k] != NF_ROW_INVALID)
-            code[rest.row[k]] = classify_one(rest.value[k], unwrap);
+        code[rest.row[k]] = rest.code[k];
 }
 
 void nf_classify_rows(nf_rows rows, size_t n, bool unwrap, uint8_t *code)
@@ -102,17 +113,19 @@ static void pack_block(const uint32_t *v4, const uint8_t *holds, size_t n, uint8
 static bool parse_block(nf_rows rows, size_t n, uint32_t *v4, uint8_t (*packed)[16], uint8_t *holds)
 {
     static const uint8_t ip6[] = {[NF_ROW_INVALID] = NF_NONE, [NF_ROW_VALID] = NF_IP6, [NF_ROW_ZONED] = NF_IP6_ZONED};
-    nf_rest rest = {.n = 0};
+    uint8_t verdict[BLOCK];
+    nf_rest rest;
     size_t valid = 0;
-    nf_active->ip4_parse_rows(rows, n, v4, holds);
-    for (size_t i = 0; i < n; i++)
-        valid += holds[i];
-    if (valid != n)
-        parse_rest(rows, n, holds, &rest);
-    for (size_t i = 0; i < n; i++)
-        holds[i] = (uint8_t)(holds[i] * NF_IP4);
+    nf_active->ip4_parse_rows(rows, n, v4, verdict);
+    for (size_t i = 0; i < n; i++) {
+        holds[i] = (uint8_t)(verdict[i] * NF_IP4);
+        valid += verdict[i];
+    }
     if (packed)
         pack_block(v4, holds, n, packed);
+    if (valid == n)
+        return true;
+    parse_rest(rows, n, verdict, &rest);
     for (size_t k = 0; k < rest.n; k++) {
         if (rest.verdict[k] == NF_ROW_INVALID)
             continue;

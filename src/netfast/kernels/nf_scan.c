@@ -19,8 +19,12 @@
 
 #include "nf_classify.h"
 #include "nf_dispatch.h"
+#include "nf_ip6.h"
+#include "nf_memory.h"
 #include "nf_policy.h"
+#include "nf_rows.h"
 #include "nf_text.h"
+#include "nf_text_masks.h"
 
 enum {
     BLOCK = 64,
@@ -79,6 +83,16 @@ static inline uint64_t ip6_candidates(const nf_masks *here, const nf_masks *next
 
 /* ---- candidates to addresses ----------------------------------------------------------------------------------- */
 
+enum { PENDING = 64, IN_FRONT = 16 };
+
+/* IPv6 addresses found and not yet parsed: the row parsers are several times faster than one at a time. */
+typedef struct {
+    size_t n;
+    const uint8_t *text[PENDING];
+    uint32_t size[PENDING];
+    size_t hit[PENDING];
+} nf_pending;
+
 typedef struct {
     const uint8_t *text;
     size_t size, until;
@@ -87,7 +101,41 @@ typedef struct {
     nf_policy policy;
     int64_t base;
     nf_hits *hits;
+    nf_pending pending;
 } nf_search;
+
+static inline void put_ip6(nf_hits *hits, size_t hit, const uint8_t packed[16])
+{
+    memcpy(hits->packed[hit], packed, 16);
+    hits->code[hit] = nf_classify_ip6(packed);
+}
+
+static void parse_pending(nf_search *search)
+{
+    nf_pending *pending = &search->pending;
+    uint8_t packed[PENDING][16], verdict[PENDING];
+    nf_active->ip6_parse_rows((nf_rows){pending->text, pending->size}, pending->n, packed, verdict);
+    for (size_t k = 0; k < pending->n; k++)
+        put_ip6(search->hits, pending->hit[k], packed[k]);
+    pending->n = 0;
+}
+
+static void keep_ip6(nf_search *search, size_t start, size_t size, size_t hit)
+{
+    nf_pending *pending = &search->pending;
+    if (start + size < IN_FRONT) { /* rows need so much in front of their end */
+        uint8_t packed[16];
+        size_t zone, position;
+        nf_ip6_parse(search->text + start, size, packed, &zone, &position);
+        put_ip6(search->hits, hit, packed);
+        return;
+    }
+    pending->text[pending->n] = search->text + start;
+    pending->size[pending->n] = (uint32_t)size;
+    pending->hit[pending->n++] = hit;
+    if (pending->n == PENDING)
+        parse_pending(search);
+}
 
 static inline void keep(nf_search *search, size_t start, const nf_match *match, int64_t line)
 {
@@ -100,9 +148,13 @@ static inline void keep(nf_search *search, size_t start, const nf_match *match, 
     hits->line[n] = line;
     hits->length[n] = (uint8_t)match->size;
     hits->version[n] = match->version;
-    hits->code[n] = match->version == 4 ? nf_classify_ip4(match->v4) : nf_classify_ip6(match->packed);
-    memcpy(hits->packed[n], match->packed, 16);
     hits->n = n + 1;
+    if (match->version == 4) {
+        hits->code[n] = nf_classify_ip4(match->v4);
+        nf_pack_ip4(match->v4, hits->packed[n]);
+    } else {
+        keep_ip6(search, start, match->plain, n);
+    }
 }
 
 /* An address whose first dot is at `dot`. */
@@ -140,37 +192,41 @@ static void look_ip6(nf_search *search, size_t colon, int64_t line)
 /* ---- the loop -------------------------------------------------------------------------------------------------- */
 
 /* The masks of `blocks` blocks from `at` on; what lies behind the text counts as NUL. */
-static void make_masks(const uint8_t *text, size_t size, size_t at, size_t blocks, nf_masks *masks)
+static void make_masks(const uint8_t *text, size_t size, size_t at, size_t blocks, nf_masks *masks,
+                       nf_text_masks *text_masks)
 {
     size_t whole = at < size ? (size - at) / BLOCK : 0;
     if (whole > blocks)
         whole = blocks;
-    nf_active->text_masks(text + at, whole, masks);
+    text_masks(text + at, whole, masks);
     if (whole < blocks)
         memset(masks + whole, 0, (blocks - whole) * sizeof *masks);
     at += whole * BLOCK;
     if (whole < blocks && at < size) {
         uint8_t padded[BLOCK] = {0};
         memcpy(padded, text + at, size - at);
-        nf_active->text_masks(padded, 1, masks + whole);
+        text_masks(padded, 1, masks + whole);
     }
 }
 
 static inline uint64_t below(size_t n) { return n < BLOCK ? ((uint64_t)1 << n) - 1 : ~(uint64_t)0; }
 
-size_t nf_scan(const uint8_t *text, size_t size, size_t from, size_t until, nf_policy policy, nf_place *place,
-               nf_hits *hits)
+/* Inlined into every form: the bit work is the same source, but compiles to the form's own instructions (without popcnt
+ * a call for every block). */
+static inline __attribute__((always_inline)) size_t scan(const uint8_t *text, size_t size, size_t from, size_t until,
+                                                         nf_policy policy, nf_place *place, nf_hits *hits,
+                                                         nf_text_masks *text_masks)
 {
     nf_masks masks[SPAN + 1];
     nf_search search = {.text = text, .size = size, .until = until, .next = from, .next_ip6 = from,
-                        .policy = policy, .base = place->base, .hits = hits};
+                        .policy = policy, .base = place->base, .hits = hits, .pending.n = 0};
     size_t end = size - until < REACH ? size : until + REACH;
     uint64_t before = 0; /* no address of this call has its first digit in front of `from` */
     for (size_t span = from; span < end; span += SPAN * BLOCK) {
         size_t blocks = (end - span + BLOCK - 1) / BLOCK;
         if (blocks > SPAN)
             blocks = SPAN;
-        make_masks(text, size, span, blocks + 1, masks);
+        make_masks(text, size, span, blocks + 1, masks, text_masks);
         for (size_t b = 0; b < blocks; b++) {
             size_t at = span + b * BLOCK;
             uint64_t newline = at < until ? masks[b].newline & below(until - at) : 0;
@@ -188,7 +244,37 @@ size_t nf_scan(const uint8_t *text, size_t size, size_t from, size_t until, nf_p
             place->line += __builtin_popcountll(newline);
         }
     }
+    if (search.pending.n)
+        parse_pending(&search);
     return search.next > until ? search.next : until;
+}
+
+size_t nf_scan_scalar(const uint8_t *text, size_t size, size_t from, size_t until, nf_policy policy, nf_place *place,
+                      nf_hits *hits)
+{
+    return scan(text, size, from, until, policy, place, hits, nf_text_masks_scalar);
+}
+
+#ifdef NF_HAVE_AVX2
+NF_AVX2 size_t nf_scan_avx2(const uint8_t *text, size_t size, size_t from, size_t until, nf_policy policy,
+                            nf_place *place, nf_hits *hits)
+{
+    return scan(text, size, from, until, policy, place, hits, nf_text_masks_avx2);
+}
+#endif
+
+#ifdef NF_HAVE_NEON
+size_t nf_scan_neon(const uint8_t *text, size_t size, size_t from, size_t until, nf_policy policy, nf_place *place,
+                    nf_hits *hits)
+{
+    return scan(text, size, from, until, policy, place, hits, nf_text_masks_neon);
+}
+#endif
+
+size_t nf_scan(const uint8_t *text, size_t size, size_t from, size_t until, nf_policy policy, nf_place *place,
+               nf_hits *hits)
+{
+    return nf_active->scan(text, size, from, until, policy, place, hits);
 }
 
 /* ---- room for hits --------------------------------------------------------------------------------------------- */
@@ -197,18 +283,20 @@ static bool resize(void *column, size_t item, size_t capacity)
 {
     void **memory = column;
     void *moved = realloc(*memory, item * capacity);
-    if (moved)
+    if (moved) {
         *memory = moved;
+        nf_advise_large(moved, item * capacity);
+    }
     return moved != NULL;
 }
 
-bool nf_hits_reserve(nf_hits *hits, size_t more)
+bool nf_hits_reserve(nf_hits *hits, size_t more, size_t expected)
 {
     if (hits->capacity - hits->n >= more)
         return true;
-    size_t capacity = hits->capacity + hits->capacity / 2;
-    if (capacity < hits->n + more)
-        capacity = hits->n + more;
+    size_t capacity = hits->capacity + hits->capacity / 2, wanted = hits->n + (more > expected ? more : expected);
+    if (capacity < wanted)
+        capacity = wanted;
     if (!(resize(&hits->offset, sizeof *hits->offset, capacity) && resize(&hits->line, sizeof *hits->line, capacity) &&
           resize(&hits->length, sizeof *hits->length, capacity) &&
           resize(&hits->version, sizeof *hits->version, capacity) &&

@@ -40,7 +40,20 @@ typedef struct {
 size_t nf_scan(const uint8_t *text, size_t size, size_t from, size_t until, nf_policy policy, nf_place *place,
                nf_hits *hits);
 
-bool nf_hits_reserve(nf_hits *hits, size_t more);
+/* Its forms. */
+size_t nf_scan_scalar(const uint8_t *text, size_t size, size_t from, size_t until, nf_policy policy, nf_place *place,
+                      nf_hits *hits);
+#ifdef NF_HAVE_AVX2
+size_t nf_scan_avx2(const uint8_t *text, size_t size, size_t from, size_t until, nf_policy policy, nf_place *place,
+                    nf_hits *hits);
+#endif
+#ifdef NF_HAVE_NEON
+size_t nf_scan_neon(const uint8_t *text, size_t size, size_t from, size_t until, nf_policy policy, nf_place *place,
+                    nf_hits *hits);
+#endif
+
+/* Room for `more` hits; when that takes new memory, for as many as are `expected`. */
+bool nf_hits_reserve(nf_hits *hits, size_t more, size_t expected);
 void nf_hits_free(nf_hits *hits);
 
 #endif

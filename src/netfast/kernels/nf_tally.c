@@ -92,6 +92,12 @@ static inline uint32_t *slot_at(const nf_table *table, int words, uint32_t slot)
     return table->slots + (size_t)slot * (size_t)(words + 1);
 }
 
+static inline void prefetch(const nf_table *table, int words, uint64_t h)
+{
+    if (table->capacity)
+        NF_PREFETCH(slot_at(table, words, slot_of(h, table->capacity)));
+}
+
 /* The key's slot, or the empty one where it belongs; capacity is not 0. */
 static inline uint32_t *find(const nf_table *table, int words, const uint32_t *key, uint64_t h)
 {
@@ -151,8 +157,8 @@ static uint32_t rare_count(const nf_table *table, int words)
     return SMALL_COUNTS - 1;
 }
 
-/* Drops what occurs at most `rare` times; dropped addresses are folded into their networks. */
-static bool drop_rare(nf_tally *tally, nf_table *table, int words, uint32_t rare, bool addresses)
+/* Drops what occurs at most `rare` times, *most at most; dropped addresses are folded into their networks. */
+static bool drop_rare(nf_tally *tally, nf_table *table, int words, uint32_t rare, bool addresses, uint32_t *most)
 {
     nf_table kept = {calloc(table->capacity, (size_t)(words + 1) * 4), table->capacity, 0};
     if (!kept.slots)
@@ -163,8 +169,10 @@ static bool drop_rare(nf_tally *tally, nf_table *table, int words, uint32_t rare
         if (from[words] > rare) {
             memcpy(find(&kept, words, from, hash(from, words, tally->seed)), from, (size_t)(words + 1) * 4);
             kept.used++;
-        } else if (from[words] && addresses) {
-            fine &= add_network(tally, words, from, from[words]);
+        } else if (from[words]) {
+            *most = from[words] > *most ? from[words] : *most;
+            if (addresses)
+                fine &= add_network(tally, words, from, from[words]);
         }
     }
     free(table->slots);
@@ -174,13 +182,13 @@ static bool drop_rare(nf_tally *tally, nf_table *table, int words, uint32_t rare
 
 static bool make_room(nf_tally *tally, nf_shard *shard, nf_table *table, int words, _Atomic uint64_t *kept)
 {
-    uint32_t before = table->used, rare = rare_count(table, words);
-    if (before == 0)
-        return true;
-    bool fine = drop_rare(tally, table, words, rare, kept == &tally->distinct);
+    uint32_t before = table->used, rare = rare_count(table, words), most = 0;
+    bool fine = drop_rare(tally, table, words, rare, kept == &tally->distinct, &most);
+    if (table->used == before)
+        return fine; /* it is empty, or all are frequent and stay */
     atomic_fetch_sub(kept, before - table->used);
     atomic_store(&tally->dropped, true);
-    shard->error += rare;
+    shard->error += most;
     return fine;
 }
 
@@ -211,13 +219,19 @@ static inline bool count_key(nf_tally *tally, nf_shard *shard, int words, const 
     return true;
 }
 
+/* The /24 or /48 of an address. */
+static void network_key(int words, const uint32_t *address, uint32_t key[IP6_WORDS])
+{
+    memset(key, 0, IP6_WORDS * 4);
+    key[0] = words == IP4_WORDS ? address[0] & 0xFFFFFF00 : address[0];
+    if (words == IP6_WORDS)
+        key[1] = address[1] & 0xFFFF0000;
+}
+
 static bool add_network(nf_tally *tally, int words, const uint32_t *address, uint64_t count)
 {
-    uint32_t key[IP6_WORDS] = {address[0]};
-    if (words == IP4_WORDS)
-        key[0] &= 0xFFFFFF00;
-    else
-        key[1] = address[1] & 0xFFFF0000;
+    uint32_t key[IP6_WORDS];
+    network_key(words, address, key);
     uint64_t h = hash(key, words, tally->seed);
     nf_shard *shard = &tally->network[shard_of(h)];
     pthread_mutex_lock(&shard->lock);
@@ -226,25 +240,20 @@ static bool add_network(nf_tally *tally, int words, const uint32_t *address, uin
     return fine;
 }
 
-static inline uint32_t load_be32(const uint8_t *p)
-{
-    return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
-}
-
 /* The words of an address, most significant first; how many. */
 static inline int key_of(const nf_hits *hits, size_t i, uint32_t key[IP6_WORDS])
 {
     const uint8_t *packed = hits->packed[i];
     if (hits->version[i] == 4) {
-        key[0] = load_be32(packed + 12);
+        key[0] = nf_load_be32(packed + 12);
         return IP4_WORDS;
     }
     for (int k = 0; k < IP6_WORDS; k++)
-        key[k] = load_be32(packed + 4 * k);
+        key[k] = nf_load_be32(packed + 4 * k);
     return IP6_WORDS;
 }
 
-enum { BATCH = 4096 };
+enum { BATCH = 8192 };
 
 /* Hits of a batch by shard: order[begin[s]] to order[begin[s + 1]]. */
 typedef struct {
@@ -278,7 +287,7 @@ static void prefetch_slots(const nf_shard *shard, const nf_hits *hits, size_t fi
         bool ip4 = hits->version[first + sorted->order[k]] == 4;
         const nf_table *table = ip4 ? &shard->ip4 : &shard->ip6;
         int words = ip4 ? IP4_WORDS : IP6_WORDS;
-        NF_PREFETCH(slot_at(table, words, slot_of(sorted->hash[sorted->order[k]], table->capacity)));
+        prefetch(table, words, sorted->hash[sorted->order[k]]);
     }
 }
 
@@ -340,8 +349,10 @@ uint64_t nf_tally_unique(const nf_tally *tally, bool *estimated)
 uint64_t nf_tally_error(const nf_tally *tally)
 {
     uint64_t error = 0;
-    for (int s = 0; s < SHARDS; s++)
+    for (int s = 0; s < SHARDS; s++) {
         error = tally->address[s].error > error ? tally->address[s].error : error;
+        error = tally->network[s].error > error ? tally->network[s].error : error;
+    }
     return error;
 }
 
@@ -355,23 +366,43 @@ static bool before(const nf_top *a, const nf_top *b)
     return memcmp(a->packed, b->packed, 16) < 0;
 }
 
-/* Puts one more among the best, which are in order; most are turned away by the first comparison. */
+/* The best so far are a heap with the last of them on top. */
+static void sift_down(nf_top *top, size_t n)
+{
+    nf_top one = top[0];
+    size_t at = 0;
+    for (size_t child = 1; child < n; child = 2 * at + 1) {
+        child += child + 1 < n && before(&top[child], &top[child + 1]);
+        if (before(&top[child], &one))
+            break;
+        top[at] = top[child];
+        at = child;
+    }
+    top[at] = one;
+}
+
+/* Puts one more among the best; most are turned away by the first comparison. */
 static size_t offer(nf_top *top, size_t n, size_t k, const nf_top *one)
 {
-    if (k == 0 || (n == k && !before(one, &top[n - 1])))
+    if (k == 0 || (n == k && !before(one, &top[0])))
         return n;
-    size_t at = n < k ? n++ : n - 1;
-    for (; at > 0 && before(one, &top[at - 1]); at--)
-        top[at] = top[at - 1];
+    if (n == k) {
+        top[0] = *one;
+        sift_down(top, n);
+        return n;
+    }
+    size_t at = n;
+    for (; at > 0 && before(&top[(at - 1) / 2], one); at = (at - 1) / 2)
+        top[at] = top[(at - 1) / 2];
     top[at] = *one;
-    return n;
+    return n + 1;
 }
 
 static size_t offer_table(const nf_table *table, int words, nf_top *top, size_t n, size_t k)
 {
     for (uint32_t slot = 0; slot < table->capacity; slot++) {
         const uint32_t *from = slot_at(table, words, slot);
-        if (from[words] == 0 || (n == k && k > 0 && from[words] < top[n - 1].count))
+        if (from[words] == 0 || (n == k && k > 0 && from[words] < top[0].count))
             continue;
         nf_top one = {.version = words == IP4_WORDS ? 4 : 6, .count = from[words]};
         if (words == IP4_WORDS)
@@ -391,19 +422,56 @@ static size_t offer_shards(const nf_shard *shards, size_t k, nf_top *top)
         n = offer_table(&shards[s].ip4, IP4_WORDS, top, n, k);
         n = offer_table(&shards[s].ip6, IP6_WORDS, top, n, k);
     }
+    for (size_t m = n; m > 1; m--) { /* out of the heap, the last first */
+        nf_top last = top[0];
+        top[0] = top[m - 1];
+        sift_down(top, m - 1);
+        top[m - 1] = last;
+    }
     return n;
 }
 
 size_t nf_tally_top(const nf_tally *tally, size_t k, nf_top *top) { return offer_shards(tally->address, k, top); }
 
+/* Networks of a few addresses at a time: all their slots are asked for before the first is needed. */
+enum { FEW = 64 };
+
+typedef struct {
+    size_t n;
+    uint32_t address[FEW][IP6_WORDS];
+    uint32_t count[FEW];
+} nf_few;
+
+static bool add_few(nf_tally *tally, int words, nf_few *few)
+{
+    bool fine = true;
+    for (size_t i = 0; i < few->n; i++) {
+        uint32_t key[IP6_WORDS];
+        network_key(words, few->address[i], key);
+        uint64_t h = hash(key, words, tally->seed);
+        const nf_shard *shard = &tally->network[shard_of(h)];
+        const nf_table *table = words == IP4_WORDS ? &shard->ip4 : &shard->ip6;
+        prefetch(table, words, h);
+    }
+    for (size_t i = 0; fine && i < few->n; i++)
+        fine = add_network(tally, words, few->address[i], few->count[i]);
+    few->n = 0;
+    return fine;
+}
+
 static bool give_up(nf_tally *tally, nf_table *table, int words)
 {
+    nf_few few = {.n = 0};
     bool fine = true;
     for (uint32_t slot = 0; fine && slot < table->capacity; slot++) {
         const uint32_t *from = slot_at(table, words, slot);
-        if (from[words])
-            fine = add_network(tally, words, from, from[words]);
+        memcpy(few.address[few.n], from, (size_t)words * 4);
+        few.count[few.n] = from[words];
+        few.n += from[words] != 0;
+        if (few.n == FEW)
+            fine = add_few(tally, words, &few);
     }
+    fine = fine && add_few(tally, words, &few);
     free(table->slots);
     *table = (nf_table){0};
     return fine;

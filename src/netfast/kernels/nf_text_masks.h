@@ -2,14 +2,26 @@
 #ifndef NF_TEXT_MASKS_H
 #define NF_TEXT_MASKS_H
 
-#include "nf_dispatch.h"
+#include "nf_base.h"
 
-void nf_text_masks_scalar(const uint8_t *text, size_t blocks, nf_masks *masks);
+/* 64 bytes of text as bit masks, bit i for byte i. */
+typedef struct {
+    uint64_t digit;   /* 0-9 */
+    uint64_t hex;     /* 0-9 a-f A-F */
+    uint64_t dot;
+    uint64_t colon;
+    uint64_t newline;
+} nf_masks;
+
+/* The masks of n whole blocks. */
+typedef void nf_text_masks(const uint8_t *text, size_t blocks, nf_masks *masks);
+
+nf_text_masks nf_text_masks_scalar;
 #ifdef NF_HAVE_AVX2
-void nf_text_masks_avx2(const uint8_t *text, size_t blocks, nf_masks *masks);
+nf_text_masks nf_text_masks_avx2;
 #endif
 #ifdef NF_HAVE_NEON
-void nf_text_masks_neon(const uint8_t *text, size_t blocks, nf_masks *masks);
+nf_text_masks nf_text_masks_neon;
 #endif
 
 #endif
