@@ -34,14 +34,16 @@ for name in active:
 
 extensions = [
     Extension(
-        "netfast._core",
-        sources=[f"{PACKAGE}/_core.pyx", *sorted(glob(f"{PACKAGE}/kernels/nf_*.c"))],
+        f"netfast.{name}",
+        sources=[f"{PACKAGE}/{name}.pyx", *sources],
         include_dirs=[f"{PACKAGE}/kernels", f"{PACKAGE}/registry"],
         depends=sorted(glob(f"{PACKAGE}/*.pxd") + glob(f"{PACKAGE}/kernels/*.h") + glob(f"{PACKAGE}/registry/*.h")),
         libraries=["m"],
         extra_compile_args=compile_args,
         extra_link_args=link_args,
-    ),
+    )
+    # The kernels and what they keep (the form in use, their tables) are in one extension only.
+    for name, sources in (("_core", sorted(glob(f"{PACKAGE}/kernels/nf_*.c"))), ("_arrow", []))
 ]
 
 setup(

@@ -1,24 +1,21 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False, embedsignature=False
 """The border between Python and the kernels: get the buffers, call one kernel, box what it wrote or raise.
 
-Nothing here is public; the modules around it are the face.  Sections: kernel forms, one address, columns, lists, bulk
-calls, text, Arrow export.
+Nothing here is public; the modules around it are the face.  Sections: kernel forms, one address, bulk calls on columns,
+lists, text.
 """
-from cpython.buffer cimport PyBUF_FORMAT, PyBUF_SIMPLE, PyBUF_STRIDES, PyBUF_WRITABLE, PyBuffer_FillInfo, \
-    PyBuffer_Release, PyObject_GetBuffer
-from cpython.bytearray cimport PyByteArray_AS_STRING, PyByteArray_FromStringAndSize
+from cpython.buffer cimport PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_FillInfo, PyBuffer_Release, PyObject_GetBuffer
+from cpython.bytearray cimport PyByteArray_AS_STRING
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from cpython.exc cimport PyErr_CheckSignals
 from cpython.object cimport PyObject
-from cpython.pycapsule cimport PyCapsule_GetPointer, PyCapsule_New
-from cpython.ref cimport Py_DECREF, Py_INCREF
-from cpython.unicode cimport PyUnicode_DecodeUTF8
-from libc.stdint cimport int8_t, int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
-from libc.stdlib cimport calloc, free, malloc, realloc
-from libc.string cimport memcmp, memcpy, memmove, memset
+from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdlib cimport calloc, free, realloc
+from libc.string cimport memcpy, memmove, memset
 
 from netfast cimport _kernels as nf
-from netfast._kernels cimport nf_column, nf_packed, nf_rows
+from netfast._arrow cimport OBJECTS, STRIDE, Column, raise_damaged, unwritten, zeros
+from netfast._kernels cimport nf_packed, nf_rows
 
 import operator
 import os
@@ -53,7 +50,7 @@ cdef extern from "Python.h":
     void* PyUnicode_DATA(object text)
 
 
-# ---- kernel forms -----------------------------------------------------------------------------------------------------
+# ---- kernel forms ---------------------------------------------------------------------------------------------------
 
 def kernel_names() -> tuple:
     """The kernel forms this build and this CPU can run, best first."""
@@ -76,13 +73,14 @@ cdef choose_kernels():
     wanted = os.environ.get("NETFAST_KERNELS")
     cdef bytes name = wanted.encode() if wanted else b""
     if not nf.nf_kernels_use(<const char*>name if wanted else NULL):
-        raise ImportError(f"NETFAST_KERNELS={wanted!r}: no such kernel form here; there are {', '.join(kernel_names())}")
+        there = ", ".join(kernel_names())
+        raise ImportError(f"NETFAST_KERNELS={wanted!r}: no such kernel form here; there are {there}")
 
 
 choose_kernels()
 
 
-# ---- one address ------------------------------------------------------------------------------------------------------
+# ---- one address ----------------------------------------------------------------------------------------------------
 
 REASONS = {
     nf.NF_EMPTY: "empty text",
@@ -199,313 +197,7 @@ def format_one(version: int, value: int) -> str:
     return format_packed(nf.NF_IP4 if version == 4 else nf.NF_IP6, <const uint8_t*>PyBytes_AS_STRING(packed))
 
 
-# ---- columns: Arrow and NumPy memory, read in place ---------------------------------------------------------------------
-
-cdef extern from "nf_arrow.h":
-    enum: ARROW_FLAG_NULLABLE
-
-    cdef struct ArrowSchema:
-        const char* format
-        const char* name
-        const char* metadata
-        int64_t flags
-        int64_t n_children
-        ArrowSchema** children
-        ArrowSchema* dictionary
-        void (*release)(ArrowSchema*) noexcept
-        void* private_data
-
-    cdef struct ArrowArray:
-        int64_t length
-        int64_t null_count
-        int64_t offset
-        int64_t n_buffers
-        int64_t n_children
-        const void** buffers
-        ArrowArray** children
-        ArrowArray* dictionary
-        void (*release)(ArrowArray*) noexcept
-        void* private_data
-
-    # Without the interpreter lock: a stream may run a query whose threads need it.
-    cdef struct ArrowArrayStream:
-        int (*get_schema)(ArrowArrayStream*, ArrowSchema*) noexcept nogil
-        int (*get_next)(ArrowArrayStream*, ArrowArray*) noexcept nogil
-        const char* (*get_last_error)(ArrowArrayStream*) noexcept nogil
-        void (*release)(ArrowArrayStream*) noexcept nogil
-        void* private_data
-
-
-cdef class Chunk:
-    """An Arrow array taken over from its exporter; released with the last column that reads it."""
-    cdef ArrowArray array
-
-    def __dealloc__(self):
-        if self.array.release != NULL:
-            self.array.release(&self.array)
-
-
-cdef class Column:
-    """Rows of addresses somewhere in memory.  With a dictionary, rows are indices into it."""
-    cdef nf_column c
-    cdef object owner              # keeps the memory
-    cdef Py_buffer view            # of a NumPy array
-    cdef readonly Column dictionary
-    cdef int index_bytes           # 1, 2, 4 or 8
-    cdef bint index_signed
-    cdef bint all_null             # Arrow's type of nothing else
-
-    def __dealloc__(self):
-        PyBuffer_Release(&self.view)
-
-    def __len__(self):
-        return <Py_ssize_t>self.c.n
-
-    def nulls(self):
-        """A byte a row, 1 for null; None if no row is."""
-        cdef bytearray inner = None if self.dictionary is None else self.dictionary.nulls()
-        if self.all_null and self.c.n:
-            return bytearray(b"\1") * self.c.n
-        if self.c.validity == NULL and inner is None:
-            return None
-        cdef bytearray made = zeros(self.c.n)
-        cdef uint8_t* null = <uint8_t*>PyByteArray_AS_STRING(made)
-        cdef const uint8_t* inner_null = <const uint8_t*>PyByteArray_AS_STRING(inner) if inner is not None else NULL
-        cdef size_t some, done = 0, found = 0
-        while done < self.c.n:
-            some = min(self.c.n - done, <size_t>STRIDE)
-            with nogil:
-                found += find_nulls(self, done, some, inner_null, null + done)
-            done += some
-            PyErr_CheckSignals()
-        return made if found else None
-
-    cdef int64_t index(self, size_t row) noexcept nogil:
-        """The row's index into the dictionary; below 0 or past its end in a damaged column, which nobody has checked."""
-        cdef const uint8_t* at = self.c.rows + row * <size_t>self.index_bytes
-        cdef uint64_t index = 0
-        memcpy(&index, at, <size_t>self.index_bytes)   # least significant byte first
-        if not self.index_signed or self.index_bytes == 8:
-            return <int64_t>index
-        if self.index_bytes == 1:
-            return <int8_t>index
-        if self.index_bytes == 2:
-            return <int16_t>index
-        return <int32_t>index
-
-    def text(self, Py_ssize_t row):
-        """A row as written, in bytes (of NumPy's U: str), None where there is no text."""
-        cdef uint8_t room[nf.NF_TEXT_ROOM]
-        cdef const uint8_t* text
-        cdef uint32_t size
-        if self.dictionary is not None:
-            return None if nf.nf_is_null(&self.c, row) else self.dictionary.text(self.index(row))
-        if self.all_null:
-            return None
-        if self.c.layout == nf.NF_UCS4:
-            text = self.c.rows + row * self.c.stride
-            return (<const char*>text)[:self.c.width].decode(UTF_32, "surrogatepass").rstrip("\0")
-        if not nf.nf_column_text(&self.c, row, room, &text, &size):
-            return None
-        return (<const char*>text)[:size]
-
-
-UTF_32 = f"utf-32-{sys.byteorder[0]}e"   # as NumPy's U has it: no mark in front
-
-
-cdef size_t find_nulls(Column column, size_t first, size_t n, const uint8_t* inner, uint8_t* null) noexcept nogil:
-    """Rows [first, first + n); `inner` has the nulls of the dictionary or is NULL.  Returns how many are."""
-    cdef size_t i, found = 0
-    cdef int64_t index
-    for i in range(n):
-        null[i] = nf.nf_is_null(&column.c, first + i)
-        if inner != NULL and not null[i]:
-            index = column.index(first + i)
-            if 0 <= index < <int64_t>column.dictionary.c.n:
-                null[i] = inner[index]
-        found += null[i]
-    return found
-
-
-cdef bytearray zeros(size_t n):
-    made = PyByteArray_FromStringAndSize(NULL, <Py_ssize_t>n)
-    memset(PyByteArray_AS_STRING(made), 0, n)
-    return made
-
-
-cdef dict ARROW_LAYOUTS = {
-    "u": nf.NF_TEXT32, "z": nf.NF_TEXT32, "U": nf.NF_TEXT64, "Z": nf.NF_TEXT64, "vu": nf.NF_VIEW, "vz": nf.NF_VIEW,
-    "I": nf.NF_UINT32, "w:4": nf.NF_PACKED4, "w:16": nf.NF_PACKED16,
-}
-cdef dict ARROW_INDICES = {"c": 1, "C": 1, "s": 2, "S": 2, "i": 4, "I": 4, "l": 8, "L": 8}   # capitals: unsigned
-cdef dict VALUE_BYTES = {nf.NF_TEXT32: 4, nf.NF_TEXT64: 8, nf.NF_VIEW: 16, nf.NF_UINT32: 4, nf.NF_PACKED4: 4,
-                         nf.NF_PACKED16: 16}
-cdef uint8_t NOTHING[16]   # what empty arrays may have in place of a buffer
-
-
-cdef Column arrow_column(ArrowSchema* schema, ArrowArray* array, Chunk owner):
-    cdef Column column = Column()
-    cdef str format = schema.format.decode()
-    cdef int64_t buffers = 2
-    if schema.dictionary != NULL:
-        if format not in ARROW_INDICES:
-            raise TypeError(f"an Arrow dictionary with indices of format {format!r} is not understood")
-        column.index_bytes = ARROW_INDICES[format]
-        column.index_signed = format.islower()
-        column.c.stride = column.index_bytes
-    elif format == "n":
-        column.all_null = True
-        column.c.layout = nf.NF_FIXED    # of no width
-        buffers = 0
-    elif format in ARROW_LAYOUTS:
-        column.c.layout = <nf.nf_layout><int>ARROW_LAYOUTS[format]
-        column.c.stride = VALUE_BYTES[ARROW_LAYOUTS[format]]
-        buffers = 3 if column.c.layout <= nf.NF_VIEW else 2
-    else:
-        raise TypeError(f"an Arrow {'table' if format == '+s' else 'column'} of format {format!r} holds no addresses; "
-                        "wanted one column of text, binary, uint32, or fixed-size binary of 4 or 16 bytes")
-    if array.length < 0 or array.offset < 0 or array.n_buffers < buffers:
-        raise_damaged("its length, offset or number of buffers is wrong")
-    column.owner = owner
-    column.c.n = <size_t>array.length
-    column.c.rows = NOTHING
-    if buffers == 0 or array.length == 0:
-        return empty_column(column, schema, array)
-    if array.null_count != 0:
-        column.c.validity = <const uint8_t*>array.buffers[0]
-    column.c.validity_offset = <size_t>array.offset
-    if array.buffers[1] == NULL:
-        raise_damaged("a buffer is missing")
-    column.c.rows = <const uint8_t*>array.buffers[1] + array.offset * column.c.stride
-    if schema.dictionary != NULL:
-        if array.dictionary == NULL:
-            raise_damaged("its dictionary is missing")
-        column.dictionary = arrow_column(schema.dictionary, array.dictionary, owner)
-    elif column.c.layout == nf.NF_TEXT32 or column.c.layout == nf.NF_TEXT64:
-        column.c.data = <const uint8_t*>array.buffers[2]
-        if column.c.data == NULL:
-            take_empty_texts(column)
-    elif column.c.layout == nf.NF_VIEW:
-        column.c.first_view = array.offset == 0
-        column.c.buffer_count = array.n_buffers - 3
-        column.c.buffers = <const uint8_t**>(array.buffers + 2)
-        column.c.buffer_size = <const int64_t*>array.buffers[array.n_buffers - 1]
-        if column.c.buffer_count and column.c.buffer_size == NULL:
-            raise_damaged("a buffer is missing")
-    return column
-
-
-cdef Column empty_column(Column column, ArrowSchema* schema, ArrowArray* array):
-    """A column without rows, or of nothing but nulls: no buffer is looked at.  Its dictionary must be one of addresses."""
-    if schema.dictionary != NULL and array.dictionary != NULL:
-        column.dictionary = arrow_column(schema.dictionary, array.dictionary, column.owner)
-    return column
-
-
-cdef take_empty_texts(Column column):
-    """A column of text may have no bytes at all if all its texts are empty."""
-    cdef size_t size = <size_t>column.c.stride
-    if memcmp(column.c.rows, column.c.rows + column.c.n * size, size) != 0:
-        raise_damaged("a buffer is missing")
-    column.c.layout = nf.NF_FIXED
-    column.c.rows = NOTHING
-    column.c.stride = 0
-
-
-cdef raise_damaged(str how):
-    raise ValueError(f"the Arrow column is damaged: {how}")
-
-
-cdef raise_stream_error(ArrowArrayStream* stream, int code):
-    cdef const char* text = stream.get_last_error(stream)
-    message = text.decode("utf-8", "replace") if text != NULL else os.strerror(code)
-    raise ValueError(f"the Arrow stream failed: {message}")
-
-
-def arrow_columns(source) -> list:
-    """The columns of an object with the Arrow PyCapsule interface, one a chunk."""
-    cdef ArrowSchema* schema
-    cdef ArrowArray* array
-    cdef Chunk chunk
-    if not hasattr(source, "__arrow_c_array__"):
-        return stream_columns(source.__arrow_c_stream__())
-    schema_capsule, array_capsule = source.__arrow_c_array__()
-    schema = <ArrowSchema*>PyCapsule_GetPointer(schema_capsule, "arrow_schema")
-    array = <ArrowArray*>PyCapsule_GetPointer(array_capsule, "arrow_array")
-    if schema.release == NULL or array.release == NULL:
-        raise ValueError("the Arrow array has been consumed before")
-    chunk = Chunk()
-    memcpy(&chunk.array, array, sizeof(ArrowArray))
-    array.release = NULL     # moved: the capsule has nothing left to release
-    return [arrow_column(schema, &chunk.array, chunk)]
-
-
-cdef list stream_columns(capsule):
-    cdef ArrowArrayStream* source = <ArrowArrayStream*>PyCapsule_GetPointer(capsule, "arrow_array_stream")
-    cdef ArrowArrayStream stream
-    cdef ArrowSchema schema
-    cdef ArrowArray* array
-    cdef Chunk chunk
-    cdef int code
-    if source.release == NULL:
-        raise ValueError("the Arrow stream has been consumed before")
-    memcpy(&stream, source, sizeof(ArrowArrayStream))
-    source.release = NULL
-    memset(&schema, 0, sizeof(ArrowSchema))
-    columns = []
-    try:
-        with nogil:
-            code = stream.get_schema(&stream, &schema)
-        if code:
-            raise_stream_error(&stream, code)
-        while True:
-            chunk = Chunk()
-            array = &chunk.array
-            with nogil:
-                code = stream.get_next(&stream, array)
-            if code:
-                raise_stream_error(&stream, code)
-            if array.release == NULL:
-                return columns
-            columns.append(arrow_column(&schema, array, chunk))
-            PyErr_CheckSignals()
-    finally:
-        if schema.release != NULL:
-            schema.release(&schema)
-        with nogil:
-            stream.release(&stream)
-
-
-def numpy_column(array) -> Column:
-    """The column of a one-dimensional uint32, S or U array, or of uint8[n, 16]."""
-    cdef Column column = Column()
-    what = array.dtype.kind, array.dtype.itemsize, array.ndim
-    if what == ("u", 4, 1):
-        column.c.layout = nf.NF_UINT32
-    elif what == ("u", 1, 2) and array.shape[1] == 16 and array.strides[1] == 1:
-        column.c.layout = nf.NF_PACKED16
-    elif array.dtype.kind == "S" and array.ndim == 1:
-        column.c.layout = nf.NF_FIXED
-    elif array.dtype.kind == "U" and array.ndim == 1:
-        column.c.layout = nf.NF_UCS4
-    else:
-        raise TypeError(f"a NumPy array of {array.dtype}{list(array.shape)} holds no addresses; wanted uint32[n], "
-                        "S, U or object [n], or uint8[n, 16]")
-    PyObject_GetBuffer(array, &column.view, PyBUF_STRIDES | PyBUF_FORMAT)
-    column.owner = array
-    column.c.rows = <const uint8_t*>column.view.buf
-    column.c.n = <size_t>column.view.shape[0]
-    column.c.stride = column.view.strides[0]
-    column.c.width = <size_t>column.view.itemsize
-    return column
-
-
-# ---- bulk calls on columns: ranges of rows, so that threads can share them ----------------------------------------------
-
-cdef enum:
-    STRIDE = 1 << 20      # rows between two looks at the signals: a few milliseconds
-    OBJECTS = 1 << 16     # the same for rows that make Python objects
-
+# ---- bulk calls on columns: ranges of rows, so that threads can share them ------------------------------------------
 
 cdef raise_outside():
     raise_damaged("an offset or index points outside its buffer")
@@ -539,6 +231,26 @@ def dictionary_codes(Column column, bint unwrap):
     return codes
 
 
+def column_text(Column column, Py_ssize_t row):
+    """A row as written, in bytes (of NumPy's U: str), None where there is no text."""
+    cdef uint8_t room[nf.NF_TEXT_ROOM]
+    cdef const uint8_t* text
+    cdef uint32_t size
+    if column.dictionary is not None:
+        return None if nf.nf_is_null(&column.c, row) else column_text(column.dictionary, column.index(row))
+    if column.all_null:
+        return None
+    if column.c.layout == nf.NF_UCS4:
+        text = column.c.rows + row * column.c.stride
+        return (<const char*>text)[:column.c.width].decode(UTF_32, "surrogatepass").rstrip("\0")
+    if not nf.nf_column_text(&column.c, row, room, &text, &size):
+        return None
+    return (<const char*>text)[:size]
+
+
+UTF_32 = f"utf-32-{sys.byteorder[0]}e"   # as NumPy's U has it: no mark in front
+
+
 def classify_range(Column column, size_t first, size_t n, bint unwrap, bytearray codes, size_t at, bytearray inner=None,
                    bytearray stop=None):
     """Rows [first, first + n) to codes[at:at + n].  A byte in `stop` ends it early."""
@@ -559,8 +271,14 @@ def classify_range(Column column, size_t first, size_t n, bint unwrap, bytearray
         PyErr_CheckSignals()
 
 
+cdef struct ParsedRows:
+    uint8_t* holds
+    uint32_t* v4
+    nf_packed packed     # NULL until an IPv6 row has come
+
+
 cdef class Parsed:
-    """Addresses of n rows: `holds` says what a row is, `v4` has the IPv4 values, `packed` every one once a row is IPv6."""
+    """Addresses of n rows: `holds` says what a row is, `v4` has the IPv4 values, `packed` all once a row is IPv6."""
     cdef readonly size_t n
     cdef readonly bytearray holds, v4, packed
     cdef readonly dict zones
@@ -568,7 +286,7 @@ cdef class Parsed:
     def __init__(self, size_t n):
         self.n = n
         self.holds = zeros(n)
-        self.v4 = PyByteArray_FromStringAndSize(NULL, <Py_ssize_t>(4 * n))
+        self.v4 = unwritten(4 * n)
         self.zones = {}
 
     cdef uint8_t* holds_at(self, size_t i) noexcept:
@@ -576,6 +294,9 @@ cdef class Parsed:
 
     cdef uint32_t* v4_at(self, size_t i) noexcept:
         return <uint32_t*>PyByteArray_AS_STRING(self.v4) + i
+
+    cdef ParsedRows rows_at(self, size_t i) noexcept:
+        return ParsedRows(self.holds_at(i), self.v4_at(i), self.packed_at(i))
 
     cdef nf_packed packed_at(self, size_t i) noexcept:
         """NULL until an IPv6 row has come."""
@@ -644,7 +365,7 @@ def parse_range(Column column, size_t first, size_t n, Parsed into, size_t at, P
             raise_outside()
         for i in range(at + done, at + done + parsed):
             if into.holds_at(i)[0] == nf.NF_IP6_ZONED:
-                into.note_zone(i, zone_text(column.text(first + i - at)))
+                into.note_zone(i, zone_text(column_text(column, first + i - at)))
             if i % OBJECTS == 0:
                 PyErr_CheckSignals()
         done += parsed
@@ -680,13 +401,15 @@ def dictionary_addresses(Column column):
 cdef size_t parse_indices(Column column, size_t first, size_t n, Parsed into, size_t at, Parsed inner,
                           bytearray stop) except? 0:
     cdef size_t some, done = 0, i
+    cdef ParsedRows source = inner.rows_at(0), to
     cdef bint fine
     if inner.packed is not None and into.packed is None:
         return 0          # the rows before these need widening too
     while done < n and not is_stopped(stop):
         some = min(n - done, <size_t>STRIDE)
+        to = into.rows_at(at + done)
         with nogil:
-            fine = map_addresses(column, first + done, some, inner, into, at + done)
+            fine = map_addresses(column, first + done, some, &source, inner.n, &to)
         if not fine:
             raise_outside()
         if inner.zones:
@@ -700,28 +423,24 @@ cdef size_t parse_indices(Column column, size_t first, size_t n, Parsed into, si
     return done
 
 
-cdef bint map_addresses(Column column, size_t first, size_t n, Parsed inner, Parsed into, size_t at) noexcept nogil:
+cdef bint map_addresses(Column column, size_t first, size_t n, const ParsedRows* inner, size_t inner_n,
+                        ParsedRows* into) noexcept nogil:
     cdef size_t i
     cdef int64_t index
-    cdef nf_packed from_packed = inner.packed_at(0), packed = into.packed_at(at)
-    cdef const uint8_t* from_holds = inner.holds_at(0)
-    cdef const uint32_t* from_v4 = inner.v4_at(0)
-    cdef uint8_t* holds = into.holds_at(at)
-    cdef uint32_t* v4 = into.v4_at(at)
     for i in range(n):
-        holds[i] = nf.NF_NONE
-        v4[i] = 0
+        into.holds[i] = nf.NF_NONE
+        into.v4[i] = 0
         if nf.nf_is_null(&column.c, first + i):
             continue
         index = column.index(first + i)
-        if index < 0 or index >= <int64_t>inner.n:
+        if index < 0 or index >= <int64_t>inner_n:
             return False
-        holds[i] = from_holds[index]
-        v4[i] = from_v4[index]
-        if from_packed != NULL:
-            memcpy(<void*>packed[i], <const void*>from_packed[index], 16)
-        elif packed != NULL and holds[i] == nf.NF_IP4:
-            nf.nf_pack_ip4(v4[i], packed[i])
+        into.holds[i] = inner.holds[index]
+        into.v4[i] = inner.v4[index]
+        if inner.packed != NULL:
+            memcpy(<void*>into.packed[i], <const void*>inner.packed[index], 16)
+        elif into.packed != NULL and into.holds[i] == nf.NF_IP4:
+            nf.nf_pack_ip4(into.v4[i], into.packed[i])
     return True
 
 
@@ -761,14 +480,14 @@ def format_parsed(Parsed parsed) -> list:
     return made
 
 
-# ---- lists: gathered under the interpreter lock, a slice at a time ------------------------------------------------------
+# ---- lists: gathered under the interpreter lock, a slice at a time --------------------------------------------------
 #
 # The characters of an ASCII str lie behind a header of at least 40 bytes, those of bytes behind 32, so the 16 bytes in
 # front of a text's end that the kernels may read are always the object's own.
 
 cdef enum:
     SLICE = 256           # rows between two calls of a kernel: they and their results stay in the first-level cache
-    PREFETCH = 28         # objects ahead: header and text are two cache lines, and they lie anywhere
+    PREFETCH = 96         # objects ahead: a miss takes as long as gathering that many, and two lines each still fit
 
 
 cdef extern from "nf_base.h" nogil:
@@ -929,7 +648,8 @@ def parse_items(items) -> tuple:
     while first < n:
         some = min(n - first, <size_t>SLICE)
         gather(SEQUENCE_ITEMS(same_items(items, n)) + first, some, n - first, &rows)
-        done = nf.nf_parse_rows(nf_rows(&rows.text[0], &rows.size[0]), some, parsed.v4_at(first), parsed.packed_at(first),
+        done = nf.nf_parse_rows(nf_rows(&rows.text[0], &rows.size[0]), some, parsed.v4_at(first),
+                                parsed.packed_at(first),
                                 parsed.holds_at(first))
         if done < some:
             parsed.widen([(0, first)])
@@ -977,10 +697,11 @@ def first_invalid(bytearray codes, bytearray nulls) -> int:
     return -1
 
 
-# ---- text: addresses out of a stream of bytes ---------------------------------------------------------------------------
+# ---- text: addresses out of a stream of bytes -----------------------------------------------------------------------
 
 cdef enum:
     TEXT_SLICE = 1 << 16        # bytes between two looks at what was found: hits of a slice stay in the caches
+    TALLY_AT_ONCE = 8192        # hits: enough for every shard of the tally to get its share at once
     LONGEST_LINE = 64 << 20     # with a field or key: a line is held whole, but no longer one than this
 
 
@@ -996,7 +717,7 @@ cdef class Memory:
         free(self.data)
 
     def __getbuffer__(self, Py_buffer* view, int flags):
-        PyBuffer_FillInfo(view, self, self.data if self.data != NULL else <void*>NOTHING, self.size, 0, flags)
+        PyBuffer_FillInfo(view, self, self.data if self.data != NULL else <void*>&self.size, self.size, 0, flags)
 
     def __len__(self):
         return self.size
@@ -1034,7 +755,7 @@ cdef class Tally:
 
     def unique(self) -> tuple:
         """How many different addresses, and whether that is an estimate."""
-        cdef bint estimated = False
+        cdef nf.c_bool estimated = False
         cdef uint64_t unique
         unique = nf.nf_tally_unique(self.tally, &estimated)
         return unique, estimated
@@ -1045,17 +766,21 @@ cdef class Tally:
 
     def top(self, size_t k) -> list:
         """The k most frequent addresses as (text, count)."""
-        cdef nf.nf_top* top = <nf.nf_top*>calloc(k + 1, sizeof(nf.nf_top))
+        cdef nf.nf_top* top = <nf.nf_top*>calloc(max(k, <size_t>1), sizeof(nf.nf_top))
         cdef size_t n
+        if top == NULL:
+            raise MemoryError()
         with nogil:
             n = nf.nf_tally_top(self.tally, k, top)
         return boxed_top(top, n)
 
     def top_networks(self, size_t k) -> list:
         """The k most frequent /24s and /48s as (text, count); ends the counting."""
-        cdef nf.nf_top* top = <nf.nf_top*>calloc(k + 1, sizeof(nf.nf_top))
+        cdef nf.nf_top* top = <nf.nf_top*>calloc(max(k, <size_t>1), sizeof(nf.nf_top))
         cdef size_t n = 0
         cdef bint fine
+        if top == NULL:
+            raise MemoryError()
         with nogil:
             fine = nf.nf_tally_top_networks(self.tally, k, top, &n)
         networks = boxed_top(top, n)
@@ -1090,7 +815,7 @@ cdef class Scanner:
     cdef Tally tally
     cdef bint whole_lines, ends_line
     cdef list kept_alive
-    cdef readonly int64_t bytes
+    cdef readonly int64_t bytes_read
     cdef readonly uint64_t found
 
     def __init__(self, size_t chunk, *, bint loose=False, bint ip4=True, bint ip6=True, bint first=False,
@@ -1119,7 +844,7 @@ cdef class Scanner:
         nf.nf_output_free(&self.output)
 
     def room(self) -> memoryview:
-        """Writable memory for the next bytes.  Lets go of text that was scanned, but for what the rules look back at."""
+        """Writable memory for the next bytes.  Lets go of scanned text, but for what the rules look back at."""
         cdef size_t behind = 0 if self.whole_lines else nf.NF_LOOK_BEHIND
         cdef size_t keep = self.done - min(self.done, behind)
         if keep:
@@ -1134,7 +859,7 @@ cdef class Scanner:
         return memoryview(self.buffer)[self.fill:self.fill + self.chunk]
 
     cdef set_buffer(self, size_t size):
-        self.buffer = PyByteArray_FromStringAndSize(NULL, <Py_ssize_t>size)
+        self.buffer = unwritten(size)
         self.data = <uint8_t*>PyByteArray_AS_STRING(self.buffer)
 
     def advance(self, size_t n, bint final=False) -> int:
@@ -1143,30 +868,30 @@ cdef class Scanner:
         if n > <size_t>len(self.buffer) - self.fill:
             raise ValueError("more bytes than there was room for")
         self.fill += n
-        self.bytes += <int64_t>n
+        self.bytes_read += <int64_t>n
         if n:
             self.ends_line = self.data[self.fill - 1] == b"\n"
         self.hits.n = 0
         self.reported = self.done
         self.reported_line = self.place.line
         with nogil:
-            fine = self.scan(self.limit(final))
+            fine = self.scan(self.limit(n, final))
         if not fine:
             raise MemoryError()
         if self.whole_lines and self.fill - self.done > LONGEST_LINE:
             raise ValueError(f"line {self.place.line} is longer than {LONGEST_LINE >> 20} MiB")
         return <Py_ssize_t>self.hits.n
 
-    cdef size_t limit(self, bint final) noexcept nogil:
-        """How far the text can be judged now."""
+    cdef size_t limit(self, size_t n, bint final) noexcept nogil:
+        """How far the text can be judged now, with n bytes more: of what came before the last line has not ended."""
         cdef size_t end = self.fill
         if final:
             return end
         if not self.whole_lines:
             return max(self.done, end - min(end, <size_t>nf.NF_LOOK_AHEAD))
-        while end > self.done and self.data[end - 1] != b"\n":
+        while end > self.fill - n and self.data[end - 1] != b"\n":
             end -= 1
-        return end
+        return end if end > self.fill - n else self.done
 
     cdef bint scan(self, size_t limit) noexcept nogil:
         cdef const uint8_t* text = self.data
@@ -1174,26 +899,29 @@ cdef class Scanner:
         while self.done < limit:
             until = min(limit, self.done + TEXT_SLICE)
             first = self.hits.n
-            if not nf.nf_hits_reserve(&self.hits, nf.NF_HITS_FOR(until - self.done)):
+            if not nf.nf_hits_reserve(&self.hits, nf.NF_HITS_FOR(until - self.done), 0):
                 return False
             self.done = nf.nf_scan(text, size, self.done, until, self.policy, &self.place, &self.hits)
-            if not self.keep(text, size, first):
+            self.keep(text, size, first)
+            if not self.count(TALLY_AT_ONCE):
                 return False
-        return True
+        return self.count(1)
 
-    cdef bint keep(self, const uint8_t* text, size_t size, size_t first) noexcept nogil:
-        """Of the hits from `first` on, those that count; counted, and with a tally let go."""
+    cdef void keep(self, const uint8_t* text, size_t size, size_t first) noexcept nogil:
+        """Of the hits from `first` on, those that count."""
         cdef size_t i
         nf.nf_select(&self.selection, text, size, self.place.base, &self.hits, first)
         self.found += self.hits.n - first
         for i in range(first, self.hits.n):
             self.by_code[self.hits.code[i]] += 1
-        if self.tally is None:
+
+    cdef bint count(self, size_t at_least) noexcept nogil:
+        """With a tally, hits are counted and let go when there are enough."""
+        if self.tally is None or self.hits.n < at_least:
             return True
-        if not nf.nf_tally_add(self.tally.tally, &self.hits):
-            return False
+        fine = nf.nf_tally_add(self.tally.tally, &self.hits)
         self.hits.n = 0
-        return True
+        return fine
 
     @property
     def hit_count(self) -> int:
@@ -1248,7 +976,7 @@ cdef class Scanner:
     def matching(self, bytes codes, list ranges) -> bytearray:
         """A byte a hit of the last `advance`: its code's byte in `codes`, or 1 when it lies in one of `ranges`:
         (version, first, last) with 16-byte ends, disjoint and in order."""
-        cdef bytearray made = PyByteArray_FromStringAndSize(NULL, <Py_ssize_t>self.hits.n)
+        cdef bytearray made = unwritten(self.hits.n)
         cdef uint8_t* wanted = <uint8_t*>PyByteArray_AS_STRING(made)
         cdef const uint8_t* by_code = <const uint8_t*>PyBytes_AS_STRING(codes)
         cdef size_t i
@@ -1293,7 +1021,7 @@ def find_all(text, size_t start, size_t stop, *, bint loose, bint ip4, bint ip6)
     cdef nf.nf_policy policy = nf.nf_policy(loose, (nf.NF_FIND_IP4 if ip4 else 0) | (nf.NF_FIND_IP6 if ip6 else 0))
     cdef nf.nf_place place = nf.nf_place(<int64_t>start, 1)
     cdef nf.nf_hits hits
-    cdef size_t at = 0, until
+    cdef size_t at = 0, until, expected
     cdef const uint8_t* data
     cdef bint fine = True
     memset(&hits, 0, sizeof(hits))
@@ -1305,7 +1033,9 @@ def find_all(text, size_t start, size_t stop, *, bint loose, bint ip4, bint ip6)
             with nogil:
                 until = min(stop, at + 64 * TEXT_SLICE)
                 while fine and at < until:
-                    fine = nf.nf_hits_reserve(&hits, nf.NF_HITS_FOR(TEXT_SLICE))
+                    # As dense as so far to the end: memory that is not used in the end is never touched.
+                    expected = <size_t>(1.1 * <double>hits.n / <double>max(at, <size_t>1) * <double>(stop - at))
+                    fine = nf.nf_hits_reserve(&hits, nf.NF_HITS_FOR(TEXT_SLICE), expected)
                     if fine:
                         at = nf.nf_scan(data, stop, at, min(until, at + TEXT_SLICE), policy, &place, &hits)
             if not fine:
@@ -1336,233 +1066,3 @@ def to_characters(text, offsets) -> None:
             offset[i] -= behind
     PyBuffer_Release(&offset_view)
     PyBuffer_Release(&view)
-
-
-# ---- Arrow export -------------------------------------------------------------------------------------------------------
-
-cdef class ArrowData:
-    """An Arrow array to export: its format, buffers (bytes-like or None), children and dictionary."""
-    cdef bytes format, name
-    cdef int64_t n, null_count
-    cdef list buffers, children
-    cdef ArrowData dictionary
-
-    def __init__(self, str format, int64_t n, list buffers, *, str name="", int64_t null_count=0, list children=None,
-                 ArrowData dictionary=None):
-        self.format = format.encode()
-        self.name = name.encode()
-        self.n = n
-        self.null_count = null_count
-        self.buffers = buffers
-        self.children = children or []
-        self.dictionary = dictionary
-
-    def schema_capsule(self):
-        """A capsule of the schema."""
-        cdef ArrowSchema* schema = <ArrowSchema*>calloc(1, sizeof(ArrowSchema))
-        fill_schema(self, schema)
-        return PyCapsule_New(schema, "arrow_schema", free_schema_capsule)
-
-    def array_capsule(self):
-        """A capsule of the array, which keeps the buffers until whoever took it releases it."""
-        cdef ArrowArray* array = <ArrowArray*>calloc(1, sizeof(ArrowArray))
-        fill_array(self, array)
-        return PyCapsule_New(array, "arrow_array", free_array_capsule)
-
-    def stream_capsule(self):
-        """A capsule of a stream of this one array."""
-        cdef ArrowArrayStream* stream = <ArrowArrayStream*>calloc(1, sizeof(ArrowArrayStream))
-        stream.get_schema = stream_schema
-        stream.get_next = stream_next
-        stream.get_last_error = stream_error
-        stream.release = release_stream
-        state = [self]     # emptied when the array has been handed out
-        Py_INCREF(state)
-        Py_INCREF(self)
-        stream.private_data = malloc(2 * sizeof(void*))
-        (<void**>stream.private_data)[0] = <void*>state
-        (<void**>stream.private_data)[1] = <void*>self
-        return PyCapsule_New(stream, "arrow_array_stream", free_stream_capsule)
-
-
-cdef void fill_schema(ArrowData data, ArrowSchema* out) noexcept:
-    cdef Py_ssize_t i
-    memset(out, 0, sizeof(ArrowSchema))
-    out.format = PyBytes_AS_STRING(data.format)
-    out.name = PyBytes_AS_STRING(data.name)
-    out.flags = ARROW_FLAG_NULLABLE
-    out.n_children = len(data.children)
-    out.children = <ArrowSchema**>calloc(<size_t>max(1, len(data.children)), sizeof(ArrowSchema*))
-    for i in range(len(data.children)):
-        out.children[i] = <ArrowSchema*>malloc(sizeof(ArrowSchema))
-        fill_schema(data.children[i], out.children[i])
-    if data.dictionary is not None:
-        out.dictionary = <ArrowSchema*>malloc(sizeof(ArrowSchema))
-        fill_schema(data.dictionary, out.dictionary)
-    Py_INCREF(data)
-    out.private_data = <void*>data
-    out.release = release_schema
-
-
-cdef void release_schema(ArrowSchema* schema) noexcept with gil:
-    cdef int64_t i
-    for i in range(schema.n_children):
-        if schema.children[i].release != NULL:
-            schema.children[i].release(schema.children[i])
-        free(schema.children[i])
-    free(schema.children)
-    if schema.dictionary != NULL:
-        if schema.dictionary.release != NULL:
-            schema.dictionary.release(schema.dictionary)
-        free(schema.dictionary)
-    Py_DECREF(<object>schema.private_data)
-    schema.release = NULL
-
-
-cdef struct Held:
-    Py_ssize_t n
-    Py_buffer* views
-    const void** buffers
-
-
-cdef void fill_array(ArrowData data, ArrowArray* out) except *:
-    cdef Py_ssize_t i, n = len(data.buffers)
-    cdef Held* held = <Held*>calloc(1, sizeof(Held))
-    memset(out, 0, sizeof(ArrowArray))
-    held.n = n
-    held.views = <Py_buffer*>calloc(<size_t>max(1, n), sizeof(Py_buffer))
-    held.buffers = <const void**>calloc(<size_t>max(1, n), sizeof(void*))
-    for i in range(n):
-        if data.buffers[i] is not None:
-            PyObject_GetBuffer(data.buffers[i], &held.views[i], PyBUF_SIMPLE)
-            held.buffers[i] = held.views[i].buf
-    out.length = data.n
-    out.null_count = data.null_count
-    out.n_buffers = n
-    out.buffers = held.buffers
-    out.n_children = len(data.children)
-    out.children = <ArrowArray**>calloc(<size_t>max(1, len(data.children)), sizeof(ArrowArray*))
-    for i in range(len(data.children)):
-        out.children[i] = <ArrowArray*>malloc(sizeof(ArrowArray))
-        fill_array(data.children[i], out.children[i])
-    if data.dictionary is not None:
-        out.dictionary = <ArrowArray*>malloc(sizeof(ArrowArray))
-        fill_array(data.dictionary, out.dictionary)
-    out.private_data = held
-    out.release = release_array
-
-
-cdef void release_array(ArrowArray* array) noexcept with gil:
-    cdef Held* held = <Held*>array.private_data
-    cdef int64_t i
-    for i in range(array.n_children):
-        if array.children[i].release != NULL:
-            array.children[i].release(array.children[i])
-        free(array.children[i])
-    free(array.children)
-    if array.dictionary != NULL:
-        if array.dictionary.release != NULL:
-            array.dictionary.release(array.dictionary)
-        free(array.dictionary)
-    for i in range(held.n):
-        PyBuffer_Release(&held.views[i])
-    free(held.views)
-    free(held.buffers)
-    free(held)
-    array.release = NULL
-
-
-cdef int stream_schema(ArrowArrayStream* stream, ArrowSchema* out) noexcept with gil:
-    fill_schema(<ArrowData>(<void**>stream.private_data)[1], out)
-    return 0
-
-
-cdef int stream_next(ArrowArrayStream* stream, ArrowArray* out) noexcept with gil:
-    cdef list state = <list>(<void**>stream.private_data)[0]
-    memset(out, 0, sizeof(ArrowArray))
-    if state:
-        fill_array(state.pop(), out)
-    return 0
-
-
-cdef const char* stream_error(ArrowArrayStream* stream) noexcept nogil:
-    return NULL
-
-
-cdef void release_stream(ArrowArrayStream* stream) noexcept with gil:
-    Py_DECREF(<object>(<void**>stream.private_data)[0])
-    Py_DECREF(<object>(<void**>stream.private_data)[1])
-    free(stream.private_data)
-    stream.release = NULL
-
-
-cdef void free_schema_capsule(object capsule) noexcept:
-    cdef ArrowSchema* schema = <ArrowSchema*>PyCapsule_GetPointer(capsule, "arrow_schema")
-    if schema.release != NULL:
-        schema.release(schema)
-    free(schema)
-
-
-cdef void free_array_capsule(object capsule) noexcept:
-    cdef ArrowArray* array = <ArrowArray*>PyCapsule_GetPointer(capsule, "arrow_array")
-    if array.release != NULL:
-        array.release(array)
-    free(array)
-
-
-cdef void free_stream_capsule(object capsule) noexcept:
-    cdef ArrowArrayStream* stream = <ArrowArrayStream*>PyCapsule_GetPointer(capsule, "arrow_array_stream")
-    if stream.release != NULL:
-        stream.release(stream)
-    free(stream)
-
-
-def arrow_validity(nulls):
-    """Arrow's validity bits (least significant first) of a byte a row that is 1 for null; and how many are null."""
-    cdef Py_ssize_t i, n = len(nulls)
-    cdef const uint8_t* null = <const uint8_t*>PyByteArray_AS_STRING(nulls)
-    cdef bytearray made = zeros((<size_t>n + 7) // 8)
-    cdef uint8_t* bits = <uint8_t*>PyByteArray_AS_STRING(made)
-    cdef int64_t count = 0
-    for i in range(n):
-        bits[i // 8] |= <uint8_t>((not null[i]) << (i % 8))
-        count += null[i]
-    return made, count
-
-
-def arrow_bits(flags) -> bytearray:
-    """Arrow's booleans, a bit a row, of a byte a row."""
-    cdef Py_ssize_t i
-    cdef const uint8_t* flag = <const uint8_t*>PyByteArray_AS_STRING(flags)
-    cdef bytearray made = zeros((<size_t>len(flags) + 7) // 8)
-    cdef uint8_t* bits = <uint8_t*>PyByteArray_AS_STRING(made)
-    for i in range(len(flags)):
-        bits[i // 8] |= <uint8_t>((flag[i] != 0) << (i % 8))
-    return made
-
-
-def arrow_text(texts) -> ArrowData:
-    """A utf8 (large_utf8 from 2 GiB up) array of a list of str and None."""
-    cdef bytearray offsets, nulls = zeros(<size_t>len(texts))
-    cdef Py_ssize_t i, total = 0
-    data = bytearray()
-    sizes = []
-    for i, text in enumerate(texts):
-        if text is None:
-            nulls[i] = 1
-        else:
-            data += text.encode("utf-8", "replace")     # a zone id may hold what UTF-8 cannot
-        sizes.append(len(data))
-        if i % OBJECTS == 0:
-            PyErr_CheckSignals()
-    total = len(data)
-    cdef bint large = total > 0x7FFFFFFF
-    offsets = zeros(<size_t>((len(texts) + 1) * (8 if large else 4)))
-    for i in range(len(texts)):
-        if large:
-            (<int64_t*>PyByteArray_AS_STRING(offsets))[i + 1] = sizes[i]
-        else:
-            (<int32_t*>PyByteArray_AS_STRING(offsets))[i + 1] = sizes[i]
-    validity, null_count = arrow_validity(nulls)
-    return ArrowData("U" if large else "u", len(texts), [validity if null_count else None, offsets, data],
-                     null_count=null_count)

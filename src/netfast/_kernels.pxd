@@ -2,6 +2,9 @@
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
 
+cdef extern from "<stdbool.h>":
+    ctypedef bint c_bool "bool"
+
 cdef extern from "nf_base.h" nogil:
     ctypedef enum nf_reason:
         NF_OK
@@ -25,6 +28,9 @@ cdef extern from "nf_base.h" nogil:
     ctypedef struct nf_rows:
         const uint8_t** text
         const uint32_t* size
+
+cdef extern from "nf_memory.h" nogil:
+    void nf_advise_large(void* memory, size_t size)
 
 cdef extern from "nf_ip4.h" nogil:
     enum: NF_IP4_TEXT_MAX
@@ -112,7 +118,7 @@ cdef extern from "nf_scan.h" nogil:
 
     size_t nf_scan(const uint8_t* text, size_t size, size_t start, size_t until, nf_policy policy, nf_place* place,
                    nf_hits* hits)
-    bint nf_hits_reserve(nf_hits* hits, size_t more)
+    bint nf_hits_reserve(nf_hits* hits, size_t more, size_t expected)
     void nf_hits_free(nf_hits* hits)
     size_t NF_HITS_FOR(size_t bytes)
 
@@ -131,7 +137,7 @@ cdef extern from "nf_tally.h" nogil:
     nf_tally* nf_tally_new(uint64_t max_distinct, uint64_t seed)
     void nf_tally_free(nf_tally* tally)
     bint nf_tally_add(nf_tally* tally, const nf_hits* hits)
-    uint64_t nf_tally_unique(const nf_tally* tally, bint* estimated)
+    uint64_t nf_tally_unique(const nf_tally* tally, c_bool* estimated)
     uint64_t nf_tally_error(const nf_tally* tally)
     size_t nf_tally_top(const nf_tally* tally, size_t k, nf_top* top)
     bint nf_tally_top_networks(nf_tally* tally, size_t k, nf_top* top, size_t* n)

@@ -6,11 +6,12 @@ everything else here is a look-up by that code, made when somebody asks.  `netfa
 
 from __future__ import annotations
 
+import operator
 import sys
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, Literal
 
-from . import _core
+from . import _arrow, _core
 from .errors import AddressError
 from .registry import BLOCKS, CLASS_OF_CODE, CLASSES, IS_GLOBAL, KIND_OF_CODE, KINDS, Block
 
@@ -34,28 +35,28 @@ class _Rows:
 
     def __init__(self, addresses: Any) -> None:
         self.source = addresses
-        self.columns: list[_core.Column] | None = None
+        self.columns: list[_arrow.Column] | None = None
         self.items: list[Any] | tuple[Any, ...] = ()
-        if isinstance(addresses, (str, bytes, bytearray, memoryview)):
+        if isinstance(addresses, (list, tuple)):
+            self.items = addresses
+        elif isinstance(addresses, (str, bytes, bytearray, memoryview)) or not _is_collection(addresses):
             raise TypeError(
                 f"addresses is one {type(addresses).__name__}, not a collection of them; "
                 "for a single address use nf.address, for text that holds addresses nf.extract"
             )
-        if isinstance(addresses, (list, tuple)):
-            self.items = addresses
         elif _is_object_column(addresses):
             self.items = addresses.tolist()
         elif hasattr(addresses, "__arrow_c_array__") or hasattr(addresses, "__arrow_c_stream__"):
             self._take_arrow(addresses)
         elif _is_ndarray(addresses):
-            self.columns = [_core.numpy_column(_native(addresses))]
+            self.columns = [_arrow.numpy_column(_plain(addresses))]
         else:
             self.items = list(addresses)
         self.n = len(self.items) if self.columns is None else sum(map(len, self.columns))
 
     def _take_arrow(self, addresses: Any) -> None:
         try:
-            self.columns = _core.arrow_columns(addresses)
+            self.columns = _arrow.arrow_columns(addresses)
         except ImportError:  # pandas without PyArrow exports nothing
             self.items = addresses.tolist()
 
@@ -76,17 +77,31 @@ class _Rows:
             return item if isinstance(item, (str, bytes)) else str(item)
         for column in self.columns:
             if row < len(column):
-                data = column.text(row)
-                return None if data is None else data.decode("utf-8", "backslashreplace")
+                text = _core.column_text(column, row)
+                return text.decode("utf-8", "backslashreplace") if isinstance(text, bytes) else text
             row -= len(column)
         raise IndexError(row)
 
     def raise_invalid(self, row: int) -> None:
-        """Raise what is wrong with the text of a row."""
+        """Raise what is wrong with a row."""
+        if self.columns is None and not isinstance(self.items[row], (str, bytes)):
+            raise AddressError(_digits(operator.index(self.items[row])), 0, "integer below 0 or above 2**128 - 1", row)
         text = self.text(row)
         if text is not None:
             _core.parse_one(text, row)
         raise AddressError(str(text), 0, "not an address", row)
+
+
+def _digits(number: int) -> str:
+    """Decimal, but hexadecimal for what Python refuses to write in decimal."""
+    return str(number) if number.bit_length() <= 2048 else hex(number)
+
+
+def _is_collection(source: Any) -> bool:
+    """Whether there is any way to more than one address in it; a NumPy array without dimensions is one."""
+    if _is_ndarray(source):
+        return bool(source.ndim)
+    return any(hasattr(source, way) for way in ("__iter__", "__getitem__", "__arrow_c_array__", "__arrow_c_stream__"))
 
 
 def _is_ndarray(source: Any) -> bool:
@@ -95,13 +110,23 @@ def _is_ndarray(source: Any) -> bool:
 
 
 def _is_object_column(source: Any) -> bool:
-    """A NumPy array or pandas Series of Python objects."""
-    return str(getattr(source, "dtype", "")) == "object" and hasattr(source, "tolist")
+    """A NumPy array or pandas Series of Python objects, or a NumPy array that only Python objects do justice."""
+    if not hasattr(source, "tolist"):
+        return False
+    if _is_ndarray(source) and (source.dtype.kind == "T" or hasattr(source, "mask")):  # StringDType; MaskedArray
+        return True
+    return str(getattr(source, "dtype", "")) == "object"
 
 
-def _native(array: NDArray[Any]) -> NDArray[Any]:
-    """The array in the byte order of this machine: itself, unless somebody made it otherwise."""
-    return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
+def _plain(array: NDArray[Any]) -> NDArray[Any]:
+    """The array as the kernels read it: itself, but for foreign byte order, and addresses whose bytes lie apart."""
+    if not array.dtype.isnative:
+        return array.astype(array.dtype.newbyteorder("="))
+    if array.ndim == 2 and array.strides[1] != array.itemsize:
+        import numpy as np
+
+        return np.ascontiguousarray(array)
+    return array
 
 
 def thread_count(threads: int | None, n: int, per_thread: int) -> int:
@@ -118,8 +143,13 @@ def thread_count(threads: int | None, n: int, per_thread: int) -> int:
     return max(1, min(cpus, n // per_thread))
 
 
-def in_ranges(call: Callable[[int, int], Any], n: int, threads: int) -> list[tuple[int, int, Any]]:
-    """call(first, count) over n rows in as many ranges; (first, count, result) of each.  Threads live for this call."""
+def in_ranges(
+    call: Callable[[int, int], Any], n: int, threads: int, stop: bytearray | None = None
+) -> list[tuple[int, int, Any]]:
+    """call(first, count) over n rows in as many ranges; (first, count, result) of each.  Threads live for this call.
+
+    On Ctrl-C, or when one of them fails, the byte in `stop` tells the others to leave.
+    """
     share = -(-n // threads) if n else 0
     ranges = [(first, min(share, n - first)) for first in range(0, n, share)] if share else []
     if len(ranges) <= 1:
@@ -127,13 +157,27 @@ def in_ranges(call: Callable[[int, int], Any], n: int, threads: int) -> list[tup
     from concurrent.futures import ThreadPoolExecutor
 
     with ThreadPoolExecutor(len(ranges)) as pool:
-        futures = [(first, count, pool.submit(call, first, count)) for first, count in ranges]
-        return [(first, count, future.result()) for first, count, future in futures]
+        try:
+            futures = [(first, count, pool.submit(call, first, count)) for first, count in ranges]
+            return [(first, count, future.result()) for first, count, future in futures]
+        except BaseException:
+            if stop is not None:
+                stop[0] = 1
+            raise
 
 
-def _check_errors(errors: str) -> None:
+def _check(errors: str, threads: int | None) -> None:
     if errors not in ("mask", "raise"):
         raise ValueError(f'errors={errors!r}: wanted "mask" or "raise"')
+    if threads is not None and operator.index(threads) < 1:
+        raise ValueError(f"threads={threads}: wanted at least 1")
+
+
+def _view(data: bytearray, dtype: Any) -> NDArray[Any]:
+    """A NumPy array in place and read-only: what it shows is not the caller's to change."""
+    import numpy as np
+
+    return np.frombuffer(memoryview(data).toreadonly(), dtype=dtype)
 
 
 # --- classify --------------------------------------------------------------------------------------------------------
@@ -174,9 +218,9 @@ def classify(
         >>> c.is_private.tolist()
         [True, False, False, False, False]
     """
-    _check_errors(errors)
+    _check(errors, threads)
     if isinstance(addresses, AddressArray):
-        return addresses.classify(unwrap=unwrap)
+        return addresses._checked(errors).classify(unwrap=unwrap)
     rows = _Rows(addresses)
     if rows.columns is None:
         codes, nulls = _core.classify_items(rows.items, unwrap)
@@ -187,15 +231,19 @@ def classify(
     return Classification(codes, nulls)
 
 
-def _classify_columns(columns: list[_core.Column], n: int, unwrap: bool, threads: int | None) -> bytearray:
-    codes = bytearray(n)
+def _classify_columns(columns: list[_arrow.Column], n: int, unwrap: bool, threads: int | None) -> bytearray:
+    codes = _arrow.zeros(n)
     base = 0
+    stop = bytearray(1)
     for column in columns:
+        inner = _core.dictionary_codes(column, unwrap)
 
-        def classify_rows(first: int, count: int, column: _core.Column = column, base: int = base) -> None:
-            _core.classify_range(column, first, count, unwrap, codes, base + first)
+        def classify_rows(
+            first: int, count: int, column: _arrow.Column = column, base: int = base, inner: bytearray | None = inner
+        ) -> None:
+            _core.classify_range(column, first, count, unwrap, codes, base + first, inner, stop)
 
-        in_ranges(classify_rows, len(column), thread_count(threads, len(column), _ROWS_PER_THREAD))
+        in_ranges(classify_rows, len(column), thread_count(threads, len(column), _ROWS_PER_THREAD), stop)
         base += len(column)
     return codes
 
@@ -237,9 +285,7 @@ class Classification:
     @property
     def codes(self) -> NDArray[np.uint8]:
         """uint8[n]: rows of `netfast.BLOCKS`; 0 is invalid or null."""
-        import numpy as np
-
-        return np.frombuffer(self._codes, dtype=np.uint8)
+        return _view(self._codes, "uint8")
 
     @property
     def kind_codes(self) -> NDArray[np.int8]:
@@ -249,14 +295,13 @@ class Classification:
     @property
     def valid(self) -> NDArray[np.bool_]:
         """bool[n]: the row is an address."""
-        return self.codes != 0
+        valid: NDArray[np.bool_] = self.codes != 0
+        return valid
 
     @property
     def null(self) -> NDArray[np.bool_]:
         """bool[n]: the row was None, NaN, pd.NA or an Arrow null."""
-        import numpy as np
-
-        return np.zeros(len(self), bool) if self._nulls is None else np.frombuffer(self._nulls, dtype=np.bool_)
+        return _view(bytearray(len(self)) if self._nulls is None else self._nulls, "bool")
 
     @property
     def kind(self) -> NDArray[np.object_]:
@@ -271,7 +316,7 @@ class Classification:
     def _strings(self, strings: tuple[str, ...], table: bytes) -> NDArray[np.object_]:
         import numpy as np
 
-        column = np.array(strings, dtype=object)[self._column(table)]
+        column: NDArray[np.object_] = np.array(strings, dtype=object)[self._column(table)]
         if self._nulls is not None:
             column[self.null] = None
         return column
@@ -340,15 +385,13 @@ class Classification:
         return self._column(IS_GLOBAL, "bool")
 
     def _validity(self) -> tuple[bytearray | None, int]:
-        return (None, 0) if self._nulls is None else _core.arrow_validity(self._nulls)
+        return (None, 0) if self._nulls is None else _arrow.arrow_validity(self._nulls)
 
-    def _dictionary(self, name: str, values: tuple[str, ...], table: bytes) -> _core.ArrowData:
+    def _dictionary(self, name: str, values: tuple[str, ...], table: bytes) -> _arrow.ArrowData:
         bits, null_count = self._validity()
         indices = self._codes.translate(table)
-        strings = _core.arrow_text(values)
-        return _core.ArrowData(
-            "c", len(self), [bits, indices], name=name, null_count=null_count, dictionary=strings
-        )
+        strings = _arrow.arrow_text(values)
+        return _arrow.ArrowData("c", len(self), [bits, indices], name=name, null_count=null_count, dictionary=strings)
 
     def __arrow_c_array__(self, requested_schema: object = None) -> tuple[object, object]:
         """dictionary<int8, utf8> over `netfast.KINDS`, null where the row is."""
@@ -380,14 +423,14 @@ class ClassificationTable:
     def __arrow_c_stream__(self, requested_schema: object = None) -> object:
         c = self._classification
         validity, null_count = c._validity()
-        is_global = _core.arrow_bits(c._codes.translate(IS_GLOBAL))
+        is_global = _arrow.arrow_bits(c._codes.translate(IS_GLOBAL))
         columns = [
             c._dictionary("kind", KINDS, KIND_OF_CODE),
             c._dictionary("network_class", CLASSES, CLASS_OF_CODE),
             c._dictionary("block", tuple(block.prefix for block in BLOCKS), _SAME),
-            _core.ArrowData("b", len(c), [validity, is_global], name="is_global", null_count=null_count),
+            _arrow.ArrowData("b", len(c), [validity, is_global], name="is_global", null_count=null_count),
         ]
-        return _core.ArrowData("+s", len(c), [None], children=columns).stream_capsule()
+        return _arrow.ArrowData("+s", len(c), [None], children=columns).stream_capsule()
 
 
 _SAME = bytes(range(256))
@@ -435,9 +478,9 @@ def parse(addresses: Any, *, errors: Errors = "mask", threads: int | None = None
         >>> a.v4.tolist(), a.version.tolist(), a.null.tolist()
         ([167772161, 0, 0], [4, 0, 0], [False, False, True])
     """
-    _check_errors(errors)
+    _check(errors, threads)
     if isinstance(addresses, AddressArray):
-        return addresses
+        return addresses._checked(errors)
     rows = _Rows(addresses)
     if rows.columns is None:
         parsed, nulls = _core.parse_items(rows.items)
@@ -448,29 +491,36 @@ def parse(addresses: Any, *, errors: Errors = "mask", threads: int | None = None
     return AddressArray(parsed, nulls)
 
 
-def _parse_columns(columns: list[_core.Column], n: int, threads: int | None) -> _core.Parsed:
+def _parse_columns(columns: list[_arrow.Column], n: int, threads: int | None) -> _core.Parsed:
     parsed = _core.Parsed(n)
     base = 0
     for column in columns:
+        inner = _core.dictionary_addresses(column)
         todo = [(0, len(column))]
         while todo:
-            todo = _parse_ranges(column, todo, parsed, base, threads)
+            todo = _parse_ranges(column, inner, todo, parsed, base, threads)
         base += len(column)
     return parsed
 
 
 def _parse_ranges(
-    column: _core.Column, ranges: list[tuple[int, int]], parsed: _core.Parsed, base: int, threads: int | None
+    column: _arrow.Column,
+    inner: _core.Parsed | None,
+    ranges: list[tuple[int, int]],
+    parsed: _core.Parsed,
+    base: int,
+    threads: int | None,
 ) -> list[tuple[int, int]]:
     """Parse these ranges of a column; what is left, once the rows have room for IPv6, if an IPv6 row came."""
     done = []
+    stop = bytearray(1)
     for start, n in ranges:
 
         def parse_rows(first: int, count: int, start: int = start) -> int:
-            return _core.parse_range(column, start + first, count, parsed, base + start + first)
+            return _core.parse_range(column, start + first, count, parsed, base + start + first, inner, stop)
 
         workers = thread_count(threads, n, _ROWS_PER_THREAD)
-        done += [(start + first, count, got) for first, count, got in in_ranges(parse_rows, n, workers)]
+        done += [(start + first, count, got) for first, count, got in in_ranges(parse_rows, n, workers, stop)]
     left = [(first + got, count - got) for first, count, got in done if got < count]
     if left:
         before = [(0, base)] if base else []
@@ -500,41 +550,40 @@ class AddressArray:
     @property
     def version(self) -> NDArray[np.uint8]:
         """uint8[n]: 4, 6, or 0 where invalid or null."""
-        import numpy as np
-
-        return np.frombuffer(self._parsed.holds, dtype=np.uint8)
+        return _view(self._parsed.holds, "uint8")
 
     @property
     def null(self) -> NDArray[np.bool_]:
         """bool[n]: the row was None, NaN, pd.NA or an Arrow null."""
-        import numpy as np
-
-        return np.zeros(len(self), bool) if self._nulls is None else np.frombuffer(self._nulls, dtype=np.bool_)
+        return _view(bytearray(len(self)) if self._nulls is None else self._nulls, "bool")
 
     @property
     def v4(self) -> NDArray[np.uint32]:
         """uint32[n]: IPv4 in host order, 0 where invalid or null; ValueError if any row is IPv6."""
-        import numpy as np
-
         ip6 = self._parsed.holds.count(6)
         if ip6:
             raise ValueError(f"{ip6:,} rows are IPv6, which no uint32 holds; use .packed")
-        return np.frombuffer(self._parsed.v4, dtype=np.uint32)
+        return _view(self._parsed.v4, "uint32")
 
     @property
     def packed(self) -> NDArray[np.uint8]:
         """uint8[n, 16]: network order, IPv4 as ::ffff:a.b.c.d (told apart by `version`), zero where invalid or null."""
-        import numpy as np
-
         if self._parsed.packed is None:
             self._parsed.widen([(0, len(self))])
-        return np.frombuffer(self._parsed.packed, dtype=np.uint8).reshape(-1, 16)
+        assert self._parsed.packed is not None
+        return _view(self._parsed.packed, "uint8").reshape(-1, 16)
 
     @property
     def zone(self) -> list[str | None]:
         """The zone id of each row (RFC 4007), such as "eth0"; None for most."""
         zones = self._parsed.zones
         return [zones.get(row) for row in range(len(self))]
+
+    def _checked(self, errors: str) -> AddressArray:
+        """Itself; with errors="raise" AddressError for the first invalid row, whose text nobody has kept."""
+        if errors == "raise" and (bad := _core.first_invalid(self._parsed.holds, self._nulls)) >= 0:
+            raise AddressError("", 0, "not an address when it was parsed", bad)
+        return self
 
     def to_list(self) -> list[str | None]:
         """Texts (RFC 5952, zones included); None where invalid or null."""
@@ -553,13 +602,13 @@ class AddressArray:
             ['192.0.2.0', '2001:db8:1::']
         """
         for name, length, most in (("v4", v4, 32), ("v6", v6, 128)):
-            if not 0 <= length <= most:
+            if not 0 <= operator.index(length) <= most:
                 raise ValueError(f"{name}={length}: wanted a prefix length of 0 to {most}")
         return AddressArray(self._parsed.truncate(v4, v6), self._nulls)
 
     def __arrow_c_array__(self, requested_schema: object = None) -> tuple[object, object]:
         """utf8 (RFC 5952), null where invalid or null."""
-        data = _core.arrow_text(self.to_list())
+        data = _arrow.arrow_text(self.to_list())
         return data.schema_capsule(), data.array_capsule()
 
 
