@@ -1,11 +1,18 @@
-"""netfast: the fast network toolbox.  `import netfast as nf`; every name below is public, nothing else is."""
+"""netfast: the fast network toolbox.  `import netfast as nf`; every name in `__all__` is public, nothing else is.
+
+A module is loaded when the first of its names is asked for, so that `import netfast` costs a few milliseconds.
+"""
 
 from ._version import __version__
-from .addresses import AddressArray, Classification, classify, format_addresses, parse
 from .errors import AddressError
-from .logs import Extraction, LogSummary, extract, scan, summarize
-from .registry import BLOCKS, KINDS, Block
-from .textbook import NETWORK_CLASSES, AddressInfo, NetworkClass, address
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from . import addresses, logs, textbook
+    from .addresses import AddressArray, Classification, classify, format_addresses, parse
+    from .logs import Extraction, LogSummary, extract, scan, summarize
+    from .registry import BLOCKS, KINDS, Block
+    from .textbook import NETWORK_CLASSES, AddressInfo, NetworkClass, address
 
 __all__ = [
     "BLOCKS",
@@ -21,10 +28,39 @@ __all__ = [
     "NetworkClass",
     "__version__",
     "address",
+    "addresses",
     "classify",
     "extract",
     "format_addresses",
+    "logs",
     "parse",
     "scan",
     "summarize",
+    "textbook",
 ]
+
+_MODULES = {
+    "addresses": ("AddressArray", "Classification", "classify", "format_addresses", "parse"),
+    "logs": ("Extraction", "LogSummary", "extract", "scan", "summarize"),
+    "registry": ("BLOCKS", "KINDS", "Block"),
+    "textbook": ("NETWORK_CLASSES", "AddressInfo", "NetworkClass", "address"),
+}
+
+
+def __getattr__(name: str) -> object:
+    from importlib import import_module
+
+    for module, names in _MODULES.items():
+        if name == module or name in names:
+            home = import_module(f"{__name__}.{module}")
+            value: object = home if name == module else getattr(home, name)
+            globals()[name] = value
+            return value
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
+
+
+from . import _core as _core  # noqa: E402  -- last: an unknown NETFAST_KERNELS is an ImportError here, not at the first call

@@ -1,0 +1,226 @@
+"""What commands print, and how: results on standard output, trouble on standard error, tables that fit a terminal."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from typing import BinaryIO, NamedTuple, TextIO
+
+STDOUT = "standard output"
+
+
+class WriteError(Exception):
+    """Results have nowhere to go.  No OSError, lest it be taken for trouble with the input that was being read."""
+
+    def __init__(self, name: str, error: OSError | None = None) -> None:
+        super().__init__(f"{name}: {'it is closed' if error is None else error.strerror or error}")
+        self.closed_pipe = isinstance(error, BrokenPipeError)
+
+
+# --- where results go ------------------------------------------------------------------------------------------------
+
+
+class Destination:
+    """A file by its path, or standard output for None and "-", for bytes; a context."""
+
+    def __init__(self, path: str | None = None) -> None:
+        self.name = STDOUT if path in (None, "-") else str(path)
+        self._own: BinaryIO | None = None
+        if path is None or path == "-":
+            self._file: BinaryIO = _stdout().buffer
+        else:
+            try:
+                self._own = self._file = open(path, "wb")  # noqa: SIM115
+            except OSError as error:
+                raise WriteError(path, error) from None
+
+    def write(self, data: bytes) -> None:
+        """Writes all of it now: data comes in large pieces, and whoever reads a pipe shall not wait for the next."""
+        try:
+            self._file.write(data)
+            self._file.flush()
+        except OSError as error:
+            raise WriteError(self.name, error) from None
+
+    def fileno(self) -> int | None:
+        try:
+            return self._file.fileno()
+        except OSError:  # a stand-in that is no file
+            return None
+
+    def __enter__(self) -> Destination:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._own:
+            try:
+                self._own.close()
+            except OSError as error:
+                raise WriteError(self.name, error) from None
+
+
+def _stdout() -> TextIO:
+    stdout: TextIO | None = sys.stdout  # None if the process was started with it closed
+    if stdout is None:
+        raise WriteError(STDOUT)
+    return stdout
+
+
+def say(text: str) -> None:
+    """Prints a result, in the characters the output has."""
+    out = _stdout()
+    encoding = out.encoding or "ascii"
+    try:
+        text.encode(encoding)
+    except UnicodeEncodeError:
+        text = text.translate(_PLAINER).encode(encoding, "backslashreplace").decode(encoding)
+    try:
+        out.write(text + "\n")
+    except OSError as error:
+        raise WriteError(STDOUT, error) from None
+
+
+_PLAINER = str.maketrans({"–": "-", "×": "x", "…": "..."})
+
+
+def complain(message: str) -> None:
+    """Says in one line what went wrong, wherever it can be heard."""
+    try:
+        print(f"netfast: {one_line(message)}", file=sys.stderr, flush=True)
+    except (OSError, ValueError):  # closed: there is nobody left to tell
+        abandon(sys.stderr)
+
+
+def one_line(text: str) -> str:
+    """The text with everything a terminal would act upon spelt out: names of files hold any character."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def flush() -> None:
+    """Sends off what was printed: left to the interpreter's exit, a closed pipe would be a traceback."""
+    if sys.stdout is None:
+        return
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        raise WriteError(STDOUT, error) from None
+
+
+def abandon(stream: TextIO | None = None) -> None:
+    """Leads standard output to nowhere, with what was not written yet, so that the interpreter can exit quietly."""
+    stream = stream or sys.stdout
+    try:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)
+    except (OSError, ValueError, AttributeError):
+        pass  # closed already, or a stand-in that is no file
+
+
+# --- how it looks ----------------------------------------------------------------------------------------------------
+
+
+class Style(NamedTuple):
+    """What the output can show: columns (None: any number), colours, and what bars are made of ("": there are none)."""
+
+    width: int | None = None
+    color: bool = False
+    blocks: str = ""
+
+    def bold(self, text: str) -> str:
+        return f"\x1b[1m{text}\x1b[0m" if self.color else text
+
+    def bar(self, text: str) -> str:
+        return f"\x1b[36m{text}\x1b[0m" if self.color else text
+
+
+_EIGHTHS = "▏▎▍▌▋▊▉█"
+
+
+def style(color: str, stream: TextIO | None = None) -> Style:
+    """What to show on a stream (standard output by default): everything on a terminal, or if `color` is "always"."""
+    stream = stream or _stdout()
+    terminal = stream.isatty()
+    if not terminal and color != "always":
+        return Style()
+    try:
+        _EIGHTHS.encode(stream.encoding or "ascii")
+        blocks = _EIGHTHS
+    except UnicodeEncodeError:
+        blocks = "#"
+    return Style(_columns_of(stream), use_color(color, terminal), blocks)
+
+
+def use_color(color: str, terminal: bool) -> bool:
+    """--color if it says so, else on a terminal that can, unless NO_COLOR is set (https://no-color.org)."""
+    if color == "auto":
+        return terminal and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    return color == "always"
+
+
+def _columns_of(stream: TextIO) -> int:
+    columns = os.environ.get("COLUMNS", "")
+    if columns.isdecimal() and int(columns):
+        return int(columns)
+    try:
+        return os.get_terminal_size(stream.fileno()).columns or 80
+    except OSError:
+        return 80
+
+
+# --- tables ----------------------------------------------------------------------------------------------------------
+
+_GAP = "  "
+_BAR_MIN, _BAR_MAX = 6, 40
+
+
+class Column(NamedTuple):
+    """A column of a table; one that is not `needed` is left out where the terminal is too narrow, the last first."""
+
+    title: str
+    cells: Sequence[str]
+    right: bool = True
+    needed: bool = True
+
+
+def table(columns: Sequence[Column], style: Style, bars: Sequence[int] = ()) -> str:
+    """Columns as text under their titles; with `bars`, each line ends in a bar of that length if there is room."""
+    shown = list(columns)
+    room = -1 if style.width is None else style.width
+    while room >= 0 and _width_of(shown) > room and not all(column.needed for column in shown):
+        shown.remove(next(column for column in reversed(shown) if not column.needed))
+    width = _width_of(shown)
+    heading, *lines = _lines(shown)
+    longest = min(_BAR_MAX, room - width - len(_GAP))
+    if bars and style.blocks and longest >= _BAR_MIN:
+        largest = max(bars)
+        drawn = (_bar(value, largest, longest, style.blocks) for value in bars)
+        lines = [f"{line:<{width}}{_GAP}{style.bar(bar)}" for line, bar in zip(lines, drawn, strict=True)]
+    return "\n".join([style.bold(heading), *lines])
+
+
+def _width(column: Column) -> int:
+    return max(map(len, (column.title, *column.cells)))
+
+
+def _width_of(columns: Sequence[Column]) -> int:
+    return sum(map(_width, columns)) + len(_GAP) * (len(columns) - 1)
+
+
+def _lines(columns: Sequence[Column]) -> Iterator[str]:
+    """The titles, then the rows."""
+    padded = []
+    for column in columns:
+        width = _width(column)
+        texts = (column.title, *column.cells)
+        padded.append([f"{text:>{width}}" if column.right else f"{text:<{width}}" for text in texts])
+    for texts in zip(*padded, strict=True):
+        yield _GAP.join(texts).rstrip()
+
+
+def _bar(value: int, largest: int, longest: int, blocks: str) -> str:
+    """A bar in steps of a part of a character; what is not nothing shows."""
+    steps = value * longest * len(blocks) // largest if largest else 0
+    full, rest = divmod(max(steps, 1 if value else 0), len(blocks))
+    return blocks[-1] * full + (blocks[rest - 1] if rest else "")

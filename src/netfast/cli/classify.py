@@ -1,0 +1,147 @@
+"""`netfast classify FILE...`: what addresses are in logs, counted by kind, class, address and network."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from . import DONE, TROUBLE, _output, _progress
+from ._inputs import EMPTY, Input, inputs, is_empty
+from ._options import VERSIONS_RULE, Parser, add_color, add_files, add_json, add_selection, selection, whole
+from ._output import Column, Style
+
+if TYPE_CHECKING:
+    from ..logs import LogSummary
+
+
+def _parser() -> Parser:
+    parser = Parser(
+        "classify",
+        "Counts every IP address in logs by kind (private, global, loopback, ...) and class, and lists the most "
+        "frequent addresses and networks.",
+        "examples:\n  netfast classify access.log auth.log.gz\n  zcat app.log.gz | netfast classify --first\n"
+        "  netfast classify --json-key client.ip --json app.jsonl | jq .by_kind\n\n" + VERSIONS_RULE,
+    )
+    add_files(parser)
+    parser.add_argument(
+        "--top", type=whole(0, 10**6), default=10, metavar="N", help="how many addresses and networks to list (10)"
+    )
+    add_json(parser, "print a JSON object")
+    add_color(parser)
+    add_selection(parser)
+    group = parser.add_argument_group("how much it may take")
+    group.add_argument("--threads", type=whole(1, 1024), metavar="N", help="threads to use (default: one per CPU)")
+    group.add_argument(
+        "--max-distinct",
+        type=whole(1),
+        default=10_000_000,
+        metavar="N",
+        help="different addresses to count one by one (10M); beyond, memory is bounded and estimates are marked ~",
+    )
+    return parser
+
+
+def run(arguments: Sequence[str]) -> int:
+    parser = _parser()
+    options = parser.parse(arguments)
+    chosen = selection(parser, options)
+    summary = _summarize(options, inputs(parser, options.files), chosen)
+    if options.json:
+        _output.say(json.dumps(summary.to_dict()))
+    elif summary.bytes:
+        _output.say(render(summary, _output.style(options.color)))
+    _output.flush()  # before what it says on standard error
+    for name, message in summary.errors:
+        _output.complain(f"{name}: {message}")
+    return TROUBLE if summary.errors else DONE
+
+
+def _summarize(options: argparse.Namespace, listed: Sequence[Input], chosen: dict[str, Any]) -> LogSummary:
+    empty = [item for item in listed if is_empty(item)]
+    summary = _read(options, [item.source for item in listed if item not in empty], chosen)
+    if not summary.bytes and not summary.errors:
+        empty = list(listed)  # they look like something, and hold nothing
+    errors = [(item.name, EMPTY) for item in empty]
+    return summary._replace(errors=[*summary.errors, *errors])
+
+
+def _read(options: argparse.Namespace, sources: Sequence[str | BinaryIO], chosen: dict[str, Any]) -> LogSummary:
+    from ..logs import summarize
+
+    how = {**chosen, "top": options.top, "max_distinct": options.max_distinct, "threads": options.threads}
+    bar = _progress.bar(options.color)
+    if bar is None:
+        return summarize(sources, **how)
+    with bar:
+        return summarize(sources, progress=bar, **how)
+
+
+# --- as text ---------------------------------------------------------------------------------------------------------
+
+
+def render(summary: LogSummary, style: Style) -> str:
+    """The summary as tables, and a histogram where the output can show one."""
+    return "\n\n".join(_parts(summary, style))
+
+
+def _parts(summary: LogSummary, style: Style) -> Iterator[str]:
+    about = "~" if summary.estimated else ""
+    yield _totals(summary, about)
+    if summary.addresses:
+        yield _counts("kind", list(summary.by_kind.items()), summary.addresses, style)
+        classes = [(name or "IPv6", count) for name, count in summary.by_class.items()]
+        yield _counts("class", classes, summary.addresses, style)
+    if summary.top_addresses:
+        kinds = [_kind(text) for text, _ in summary.top_addresses]
+        yield _counts("top addresses", summary.top_addresses, summary.addresses, style, about, kinds)
+    if summary.top_networks:
+        yield _counts("top networks", summary.top_networks, summary.addresses, style, about)
+    if summary.estimated:
+        wrong = f"; the counts marked so may be too low by up to {summary.count_error:,}" if summary.count_error else ""
+        yield f"~ estimated: more different addresses than --max-distinct{wrong}"
+    yield _speed(summary)
+
+
+def _totals(summary: LogSummary, about: str) -> str:
+    rows = [
+        ("lines", f"{summary.lines:,}"),
+        ("bytes", f"{summary.bytes:,}"),
+        ("addresses", f"{summary.addresses:,}"),
+        ("unique", f"{about}{summary.unique:,}"),
+    ]
+    if summary.invalid:
+        rows.append(("lines without", f"{summary.invalid:,}"))
+    names, values = (max(map(len, column)) for column in zip(*rows, strict=True))
+    return "\n".join(f"{name:<{names}}  {value:>{values}}" for name, value in rows)
+
+
+def _counts(
+    title: str,
+    rows: Sequence[tuple[str, int]],
+    total: int,
+    style: Style,
+    about: str = "",
+    kinds: Sequence[str] | None = None,
+) -> str:
+    counts = [count for _, count in rows]
+    columns = [
+        Column(title, [name for name, _ in rows], right=False),
+        Column("addresses" if title in ("kind", "class") else "times", [f"{about}{count:,}" for count in counts]),
+        Column("share", [f"{100 * count / total:.1f} %" for count in counts], needed=False),
+    ]
+    if kinds is not None:
+        columns.append(Column("kind", kinds, right=False, needed=False))
+    return _output.table(columns, style, counts)
+
+
+def _kind(text: str) -> str:
+    from ..textbook import address
+
+    return address(text).kind
+
+
+def _speed(summary: LogSummary) -> str:
+    speed = summary.bytes / summary.seconds / 1e6 if summary.seconds else 0.0
+    return f"{summary.seconds:.2f} s, {speed:,.0f} MB/s"
