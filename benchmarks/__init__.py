@@ -1,0 +1,1 @@
+"""netfast beside its rivals: one module a claim, `baselines` with every rival, `data` with seeded inputs."""
