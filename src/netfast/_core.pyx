@@ -546,6 +546,9 @@ cdef int read_odd(item, size_t index, Address* address, list zone) except -1:
     cdef bytes data
     cdef size_t position
     memset(address, 0, sizeof(Address))
+    if type(item) is int:      # the usual odd item, so it is asked for first
+        put_int(item, address)
+        return 0
     if is_null_item(item):
         return 1
     if isinstance(item, str):
@@ -565,14 +568,21 @@ cdef int read_odd(item, size_t index, Address* address, list zone) except -1:
         except TypeError:      # such as an array of one element
             value = None
         if value is not None:
-            if 0 <= value < 1 << 128:
-                put_value(4 if value < 1 << 32 else 6, value, address)
+            put_int(value, address)
             return 0
     raise TypeError(f"item {index} is {type(item).__name__}, not an address: wanted str, bytes, int, an ipaddress "
                     "object or None")
 
 
-cdef put_value(version, value, Address* address):
+cdef put_int(value, Address* address):
+    """Below 2**32 IPv4, else IPv6; what fits neither is no address."""
+    if 0 <= value <= 0xFFFFFFFF:
+        put_value(4, value, address)
+    elif 0 < value < 1 << 128:
+        put_value(6, value, address)
+
+
+cdef put_value(int version, value, Address* address):
     cdef bytes packed
     if version == 4:
         address.holds = nf.NF_IP4
