@@ -18,7 +18,8 @@ SKIPPED = "needs "
 
 # `kernels` lasts for a test, not for an example: the same form serves them all.
 settings.register_profile("dev", deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-settings.register_profile("ci", settings.get_profile("dev"), max_examples=1000, print_blob=True)
+settings.register_profile("ci", settings.get_profile("dev"), max_examples=300, print_blob=True)
+settings.register_profile("quick", settings.get_profile("dev"), max_examples=20)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "dev"))
 
 
