@@ -92,7 +92,7 @@ lint: .venv/.lint
 ## clean: remove everything that was made, .venv too
 clean:
 	rm -rf .venv build dist .benchmarks .hypothesis .mypy_cache .pytest_cache .ruff_cache src/netfast.egg-info
-	rm -f src/netfast/*.so src/netfast/_core.c
+	rm -f src/netfast/*.so src/netfast/_*.c
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
 # --- .venv, step by step: each stamp file says that a step is done ---------------------------------------------------

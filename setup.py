@@ -1,4 +1,4 @@
-"""Builds the extension; everything that is not about C stands in pyproject.toml.
+"""Builds the extensions; everything that is not about C stands in pyproject.toml.
 
 Build switches, each an environment variable set to 1:
 NETFAST_SANITIZE  address and undefined-behaviour sanitizers: the first error ends the process

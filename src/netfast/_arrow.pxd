@@ -4,7 +4,7 @@ from libc.stdint cimport int64_t, uint8_t
 from netfast._kernels cimport nf_column
 
 cdef enum:
-    STRIDE = 1 << 20      # rows between two looks at the signals: a few milliseconds
+    STRIDE = 1 << 18      # rows between two looks at the signals: 30 ms where the kernels are slowest
     OBJECTS = 1 << 16     # the same for rows that make Python objects
 
 cdef extern from "nf_arrow.h":

@@ -178,8 +178,7 @@ cdef str format_packed(uint8_t holds, const uint8_t* packed):
     cdef uint8_t text[nf.NF_IP6_TEXT_MAX]
     cdef size_t size
     if holds == nf.NF_IP4:
-        size = nf.nf_ip4_format(<uint32_t>packed[12] << 24 | <uint32_t>packed[13] << 16 |
-                                <uint32_t>packed[14] << 8 | packed[15], text)
+        size = nf.nf_ip4_format(nf.nf_load_be32(packed + 12), text)
     else:
         size = nf.nf_ip6_format(packed, text)
     return ascii_str(text, size)
@@ -277,6 +276,25 @@ cdef struct ParsedRows:
     nf_packed packed     # NULL until an IPv6 row has come
 
 
+cdef void pack_rows(ParsedRows* rows, size_t n) noexcept nogil:
+    cdef size_t i
+    for i in range(n):
+        if rows.holds[i] == nf.NF_IP4:
+            nf.nf_pack_ip4(rows.v4[i], rows.packed[i])
+
+
+cdef void mask_rows(const ParsedRows* rows, size_t n, uint32_t mask, const uint8_t* mask4, const uint8_t* mask6,
+                    ParsedRows* into) noexcept nogil:
+    cdef size_t i, k
+    cdef const uint8_t* bits
+    for i in range(n):
+        into.v4[i] = rows.v4[i] & mask
+        if rows.packed != NULL:
+            bits = mask4 if rows.holds[i] == nf.NF_IP4 else mask6
+            for k in range(16):
+                into.packed[i][k] = rows.packed[i][k] & bits[k]
+
+
 cdef class Parsed:
     """Addresses of n rows: `holds` says what a row is, `v4` has the IPv4 values, `packed` all once a row is IPv6."""
     cdef readonly size_t n
@@ -304,13 +322,20 @@ cdef class Parsed:
 
     def widen(self, ranges):
         """Make room for IPv6; `ranges` are the (first, n) parsed so far."""
-        cdef size_t first, n, i
-        if self.packed is None:
-            self.packed = zeros(16 * self.n)
+        cdef size_t first, n, some
+        cdef ParsedRows rows
+        cdef bytearray packed = self.packed if self.packed is not None else zeros(16 * self.n)
         for first, n in ranges:
-            for i in range(first, first + n):
-                if self.holds_at(i)[0] == nf.NF_IP4:
-                    nf.nf_pack_ip4(self.v4_at(i)[0], self.packed_at(i)[0])
+            while n:
+                some = min(n, <size_t>STRIDE)
+                rows = self.rows_at(first)
+                rows.packed = <nf_packed>PyByteArray_AS_STRING(packed) + first
+                with nogil:
+                    pack_rows(&rows, some)
+                first += some
+                n -= some
+                PyErr_CheckSignals()
+        self.packed = packed     # not before: other threads may be reading these rows
 
     cdef put(self, size_t i, Address* address, size_t parsed):
         """Row i, when rows [0, parsed) have been parsed but for some that are to be put."""
@@ -325,20 +350,26 @@ cdef class Parsed:
         """A copy with every bit past the prefix lengths zero, and without zones."""
         cdef Parsed made = Parsed(self.n)
         cdef uint32_t mask = <uint32_t>(<uint64_t>0xFFFFFFFF << (32 - v4_length))
-        cdef size_t i
-        cdef int k, keep
-        cdef uint8_t* packed
+        cdef uint8_t mask4[16]
+        cdef uint8_t mask6[16]
+        cdef size_t some, done = 0
+        cdef int k
+        cdef ParsedRows rows, into
+        for k in range(16):
+            mask4[k] = <uint8_t>(0xFF00 >> min(8, max(0, 96 + v4_length - 8 * k)))
+            mask6[k] = <uint8_t>(0xFF00 >> min(8, max(0, v6_length - 8 * k)))
         made.holds[:] = self.holds
-        for i in range(self.n):
-            made.v4_at(i)[0] = self.v4_at(i)[0] & mask
-        if self.packed is None:
-            return made
-        made.packed = bytearray(self.packed)
-        for i in range(self.n):
-            packed = made.packed_at(i)[0]
-            keep = 96 + v4_length if made.holds_at(i)[0] == nf.NF_IP4 else v6_length
-            for k in range(keep // 8, 16):
-                packed[k] &= <uint8_t>(0xFF00 >> max(0, keep - 8 * k))
+        if self.packed is not None:
+            made.packed = unwritten(16 * self.n)
+        while done < self.n:
+            some = min(self.n - done, <size_t>STRIDE)
+            rows = self.rows_at(done)
+            rows.packed = rows.packed if made.packed is not None else NULL   # another thread may have widened it
+            into = made.rows_at(done)
+            with nogil:
+                mask_rows(&rows, some, mask, mask4, mask6, &into)
+            done += some
+            PyErr_CheckSignals()
         return made
 
     def note_zone(self, size_t i, zone):
@@ -448,19 +479,27 @@ def classify_parsed(Parsed parsed, bint unwrap) -> bytearray:
     """The codes of parsed rows."""
     cdef bytearray codes = zeros(parsed.n)
     cdef uint8_t* code = <uint8_t*>PyByteArray_AS_STRING(codes)
-    cdef const uint8_t* holds = parsed.holds_at(0)
-    cdef const uint32_t* v4 = parsed.v4_at(0)
-    cdef nf_packed packed = parsed.packed_at(0)
-    cdef size_t n = parsed.n, i
-    with nogil:
-        if packed != NULL:
-            nf.nf_classify_packed(packed, holds, n, unwrap, code)
-        else:
-            nf.nf_classify_ip4_column(v4, n, code)
-            for i in range(n):
-                if holds[i] == nf.NF_NONE:
-                    code[i] = 0
+    cdef size_t some, done = 0
+    cdef ParsedRows rows
+    while done < parsed.n:
+        some = min(parsed.n - done, <size_t>STRIDE)
+        rows = parsed.rows_at(done)
+        with nogil:
+            classify_some(&rows, some, unwrap, code + done)
+        done += some
+        PyErr_CheckSignals()
     return codes
+
+
+cdef void classify_some(const ParsedRows* rows, size_t n, bint unwrap, uint8_t* code) noexcept nogil:
+    cdef size_t i
+    if rows.packed != NULL:
+        nf.nf_classify_packed(rows.packed, rows.holds, n, unwrap, code)
+        return
+    nf.nf_classify_ip4_column(rows.v4, n, code)
+    for i in range(n):
+        if rows.holds[i] == nf.NF_NONE:
+            code[i] = 0
 
 
 def format_parsed(Parsed parsed) -> list:
@@ -983,17 +1022,19 @@ cdef class Scanner:
             raise MemoryError()
         return self.written()
 
-    def matching(self, bytes codes, list ranges) -> bytearray:
-        """A byte a hit of the last `advance`: its code's byte in `codes`, or 1 when it lies in one of `ranges`:
-        (version, first, last) with 16-byte ends, disjoint and in order."""
+    def matching(self, wanted, unwanted) -> bytearray:
+        """A byte a hit of the last `advance`: 1 if it is in `wanted` (None: all are), not in `unwanted` (None: none is).
+
+        A set is (codes, IPv4 ranges, IPv6 ranges) in bytes, as nf_report.h has it.
+        """
         cdef bytearray made = unwritten(self.hits.n)
-        cdef uint8_t* wanted = <uint8_t*>PyByteArray_AS_STRING(made)
-        cdef const uint8_t* by_code = <const uint8_t*>PyBytes_AS_STRING(codes)
-        cdef size_t i
-        for i in range(self.hits.n):
-            wanted[i] = by_code[self.hits.code[i]]
-            if ranges and not wanted[i]:
-                wanted[i] = in_ranges(self.hits.version[i], self.hits.packed[i], ranges)
+        cdef nf.nf_set sets[2]
+        if wanted is not None:
+            sets[0] = set_of(wanted)
+        if unwanted is not None:
+            sets[1] = set_of(unwanted)
+        nf.nf_mark_hits(&self.hits, &sets[0] if wanted is not None else NULL,
+                        &sets[1] if unwanted is not None else NULL, <uint8_t*>PyByteArray_AS_STRING(made))
         return made
 
     def grep(self, bytearray wanted, bytes lead, bint number, bint only, bint invert, bint count) -> tuple:
@@ -1013,20 +1054,19 @@ cdef class Scanner:
         return self.written(), lines
 
 
-cdef bint in_ranges(uint8_t version, const uint8_t* packed, list ranges):
-    cdef Py_ssize_t low = 0, high = len(ranges), middle
-    key = (version, (<const char*>packed)[:16])
-    while low < high:
-        middle = (low + high) // 2
-        if key < (ranges[middle][0], ranges[middle][1]):
-            high = middle
-        else:
-            low = middle + 1
-    return low > 0 and ranges[low - 1][0] == version and key[1] <= ranges[low - 1][2]
+cdef nf.nf_set set_of(tuple parts):
+    """A set for as long as its parts live."""
+    cdef bytes codes, ip4, ip6
+    codes, ip4, ip6 = parts
+    return nf.nf_set(<const uint8_t*>PyBytes_AS_STRING(codes), <const uint8_t*>PyBytes_AS_STRING(ip4),
+                     <const uint8_t*>PyBytes_AS_STRING(ip6), <size_t>len(ip4) // 32, <size_t>len(ip6) // 32)
 
 
-def find_all(text, size_t start, size_t stop, *, bint loose, bint ip4, bint ip6) -> tuple:
-    """Every address in text[start:stop] (whole lines, or all of it) as columns, and the lines counted there."""
+def find_all(text, size_t start, size_t end, bytearray stop, *, bint loose, bint ip4, bint ip6) -> tuple:
+    """Every address in text[start:end] (whole lines, or all of it) as columns, and the lines counted there.
+
+    A byte in `stop` ends it early.
+    """
     cdef Py_buffer view
     cdef nf.nf_policy policy = nf.nf_policy(loose, (nf.NF_FIND_IP4 if ip4 else 0) | (nf.NF_FIND_IP6 if ip6 else 0))
     cdef nf.nf_place place = nf.nf_place(<int64_t>start, 1)
@@ -1038,16 +1078,16 @@ def find_all(text, size_t start, size_t stop, *, bint loose, bint ip4, bint ip6)
     PyObject_GetBuffer(text, &view, PyBUF_SIMPLE)
     try:
         data = <const uint8_t*>view.buf + start
-        stop -= start
-        while at < stop:
+        end -= start
+        while at < end and not is_stopped(stop):
             with nogil:
-                until = min(stop, at + 64 * TEXT_SLICE)
+                until = min(end, at + 64 * TEXT_SLICE)
                 while fine and at < until:
                     # As dense as so far to the end: memory that is not used in the end is never touched.
-                    expected = <size_t>(1.1 * <double>hits.n / <double>max(at, <size_t>1) * <double>(stop - at))
+                    expected = <size_t>(1.1 * <double>hits.n / <double>max(at, <size_t>1) * <double>(end - at))
                     fine = nf.nf_hits_reserve(&hits, nf.NF_HITS_FOR(TEXT_SLICE), expected)
                     if fine:
-                        at = nf.nf_scan(data, stop, at, min(until, at + TEXT_SLICE), policy, &place, &hits)
+                        at = nf.nf_scan(data, end, at, min(until, at + TEXT_SLICE), policy, &place, &hits)
             if not fine:
                 raise MemoryError()
             PyErr_CheckSignals()

@@ -25,6 +25,8 @@ cdef extern from "nf_base.h" nogil:
 
     ctypedef uint8_t (*nf_packed)[16]
 
+    uint32_t nf_load_be32(const uint8_t* p)
+
     ctypedef struct nf_rows:
         const uint8_t** text
         const uint32_t* size
@@ -159,6 +161,9 @@ cdef extern from "nf_select.h" nogil:
         const uint8_t* key[NF_PATH_MAX]
         size_t key_size[NF_PATH_MAX]
         size_t depth
+        int64_t part_line
+        int64_t part_begin
+        int64_t part_end
         int64_t last_line
         uint64_t lines
 
@@ -184,6 +189,15 @@ cdef extern from "nf_report.h" nogil:
 
     bint nf_report_rows(const nf_hits* hits, const uint8_t* text, int64_t base, const nf_row_style* style,
                         nf_output* output)
+
+    ctypedef struct nf_set:
+        const uint8_t* codes
+        const uint8_t* ip4_ranges
+        const uint8_t* ip6_ranges
+        size_t ip4_count
+        size_t ip6_count
+
+    void nf_mark_hits(const nf_hits* hits, const nf_set* wanted, const nf_set* unwanted, uint8_t* mark)
 
     ctypedef struct nf_grep_style:
         const uint8_t* lead

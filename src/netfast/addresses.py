@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import operator
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Literal
 
 from . import _arrow, _core
 from .errors import AddressError
 from .registry import BLOCKS, CLASS_OF_CODE, CLASSES, IS_GLOBAL, KIND_OF_CODE, KINDS, Block
+from .threads import in_ranges, thread_count
 
 if TYPE_CHECKING:
     import numpy as np
@@ -129,43 +130,6 @@ def _plain(array: NDArray[Any]) -> NDArray[Any]:
     return array
 
 
-def thread_count(threads: int | None, n: int, per_thread: int) -> int:
-    """How many threads to use for n rows or bytes, when one thread is quick with `per_thread` of them."""
-    if threads is not None:
-        if threads < 1:
-            raise ValueError(f"threads={threads}: wanted at least 1")
-        return threads
-    if n < 2 * per_thread:
-        return 1
-    import os
-
-    cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, min(cpus, n // per_thread))
-
-
-def in_ranges(
-    call: Callable[[int, int], Any], n: int, threads: int, stop: bytearray | None = None
-) -> list[tuple[int, int, Any]]:
-    """call(first, count) over n rows in as many ranges; (first, count, result) of each.  Threads live for this call.
-
-    On Ctrl-C, or when one of them fails, the byte in `stop` tells the others to leave.
-    """
-    share = -(-n // threads) if n else 0
-    ranges = [(first, min(share, n - first)) for first in range(0, n, share)] if share else []
-    if len(ranges) <= 1:
-        return [(first, count, call(first, count)) for first, count in ranges]
-    from concurrent.futures import ThreadPoolExecutor
-
-    with ThreadPoolExecutor(len(ranges)) as pool:
-        try:
-            futures = [(first, count, pool.submit(call, first, count)) for first, count in ranges]
-            return [(first, count, future.result()) for first, count, future in futures]
-        except BaseException:
-            if stop is not None:
-                stop[0] = 1
-            raise
-
-
 def _check(errors: str, threads: int | None) -> None:
     if errors not in ("mask", "raise"):
         raise ValueError(f'errors={errors!r}: wanted "mask" or "raise"')
@@ -253,6 +217,12 @@ class Classification:
 
     Rows are `netfast.Block`s: `c[i]`, iteration, `len(c)`.  Columns are NumPy arrays of length n, made when asked for.
 
+    Example:
+        >>> import netfast as nf
+        >>> c = nf.classify(["10.0.0.1", "10.0.0.2", "2606:4700::1111"])
+        >>> c[0].prefix, c.counts(), c.counts(by="network_class")
+        ('10.0.0.0/8', {'private': 2, 'global': 1}, {'A': 2, '': 1})
+
     The `is_...` columns are True where `kind` is that kind, no more: `is_private` is RFC 1918 and RFC 4193, the
     textbook's private addresses, whereas `ipaddress`'s `is_private` means "not globally reachable".  `is_global` is
     IANA's flag, True where the most specific row of the registry says True or the address is ordinary unicast.
@@ -268,7 +238,7 @@ class Classification:
         return len(self._codes)
 
     def __getitem__(self, row: int) -> Block:
-        return BLOCKS[self._codes[row]]
+        return BLOCKS[self._codes[operator.index(row)]]
 
     def __iter__(self) -> Iterator[Block]:
         return map(BLOCKS.__getitem__, self._codes)
@@ -532,6 +502,12 @@ class AddressArray:
     """Parsed addresses, a row each: IPv4 as uint32 while no row is IPv6, then also 16 bytes a row.
 
     Columns are NumPy arrays of length n, made when asked for.
+
+    Example:
+        >>> import netfast as nf
+        >>> a = nf.parse(["192.0.2.7", "fe80::1%eth0"])
+        >>> a.version.tolist(), a.zone, a.to_list()
+        ([4, 6], [None, 'eth0'], ['192.0.2.7', 'fe80::1%eth0'])
     """
 
     __slots__ = ("_nulls", "_parsed")
@@ -615,7 +591,7 @@ class AddressArray:
 def format_addresses(addresses: Any) -> list[str | None]:
     """Addresses of any form `classify` takes as text: RFC 5952, dotted decimal for IPv4 and inside ::ffff:0:0/96 only.
 
-    None where a row is invalid or null.
+    None where a row is invalid or null.  Raises what `parse` raises.
 
     Example:
         >>> import netfast as nf

@@ -16,6 +16,7 @@ What counts as an address in text is a policy, the same everywhere here (`bounda
 
 from __future__ import annotations
 
+import operator
 import os
 import threading
 import time
@@ -26,8 +27,9 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from . import _core
-from .addresses import count_codes, in_ranges, thread_count
+from .addresses import count_codes
 from .sources import BAD_INPUT, CHUNK, cut_at_lines, opened, opened_part, pieces, plain_size, source_name, trouble
+from .threads import in_ranges, thread_count
 
 if TYPE_CHECKING:
     import numpy as np
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
 
 Boundary = Literal["word", "loose"]
 
+_CHUNK_MOST = 1 << 30
 _SEGMENT = 32 << 20  # bytes of a plain file that a thread takes at a time
 _BYTES_PER_THREAD = 4 << 20  # below this much text one thread has finished before a second one has started
 _TICK = 0.1  # seconds between two reports of progress
@@ -64,12 +67,14 @@ class Search:
             raise ValueError(f"versions={versions!r}: wanted 4, 6 or both")
         if first + (field is not None) + (key is not None) > 1:
             raise ValueError("first, field and key each choose the address of a line: give one of them")
-        if field is not None and field < 1:
+        if field is not None and operator.index(field) < 1:
             raise ValueError(f"field={field}: fields are counted from 1")
         if sep is not None and field is None:
             raise ValueError("sep goes with field")
         if sep is not None and not sep:
             raise ValueError("sep is empty")
+        if key is not None and not isinstance(key, str):
+            raise TypeError(f"key is {type(key).__name__}; wanted str")
         path = key.encode().split(b".") if key is not None else None
         if path is not None and (len(path) > _core.PATH_MAX or b"" in path):
             raise ValueError(f"key={key!r}: wanted 1 to {_core.PATH_MAX} names joined by dots")
@@ -91,7 +96,16 @@ class Search:
 
 
 class Extraction:
-    """Addresses found in text, a row each, in the order of the text.  Columns are NumPy arrays, made when asked for."""
+    """Addresses found in text, a row each, in the order of the text.  Columns are NumPy arrays, made when asked for.
+
+    Example:
+        >>> import netfast as nf
+        >>> e = nf.extract("up\\nfrom 192.0.2.7 to ::1")
+        >>> len(e), e.line.tolist(), e.offset.tolist(), e.length.tolist(), e.version.tolist()
+        (2, [2, 2], [8, 21], [9, 3], [4, 6])
+        >>> [nf.BLOCKS[code].kind for code in e.codes]
+        ['documentation', 'loopback']
+    """
 
     __slots__ = ("_columns", "_n")
 
@@ -155,6 +169,9 @@ def extract(
     Returns:
         An `Extraction`.  Offsets count bytes; characters for a str.
 
+    Raises:
+        ValueError: an argument is out of range; TypeError: `text` is neither str nor a buffer.
+
     Example:
         >>> import netfast as nf
         >>> text = "192.0.2.7 - GET / Chrome/126.0.0.0 from [2001:db8::1]:443"
@@ -166,12 +183,13 @@ def extract(
     data = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
     size = memoryview(data).nbytes
     options = {name: search.settings[name] for name in ("loose", "ip4", "ip6")}
+    stop = bytearray(1)
     cuts = _cut_at_lines(data, size, thread_count(threads, size, _BYTES_PER_THREAD))
 
     def find(first: int, count: int) -> list[tuple[Any, int]]:
-        return [_core.find_all(data, cuts[i], cuts[i + 1], **options) for i in range(first, first + count)]
+        return [_core.find_all(data, cuts[i], cuts[i + 1], stop, **options) for i in range(first, first + count)]
 
-    parts = [part for _, _, found in in_ranges(find, len(cuts) - 1, len(cuts) - 1) for part in found]
+    parts = [part for _, _, found in in_ranges(find, len(cuts) - 1, len(cuts) - 1, stop) for part in found]
     extraction = Extraction(parts[0][0]) if len(parts) == 1 else _joined(parts)
     if isinstance(text, str) and len(data) != len(text):
         _core.to_characters(data, extraction.offset)
@@ -246,8 +264,8 @@ def scan(
         >>> [e.offset.tolist() for e in nf.scan([b"from 192.0", b".2.7 to 192.0.2.8"])]
         [[5, 18]]
     """
-    if chunk < 1:
-        raise ValueError(f"chunk={chunk}: wanted at least 1")
+    if not 1 <= operator.index(chunk) <= _CHUNK_MOST:
+        raise ValueError(f"chunk={chunk}: wanted 1 to {_CHUNK_MOST}")
     search = Search(boundary, versions, first, field, sep, key)
     return _scan(source, search.scanner(chunk))
 
@@ -428,12 +446,14 @@ def summarize(
         >>> s.lines, s.addresses, s.unique, s.by_kind
         (3, 3, 2, {'private': 2, 'global': 1})
     """
-    if top < 0 or max_distinct < 1:
-        raise ValueError("top may not be negative, max_distinct not below 1")
+    if not 0 <= operator.index(top) < 1 << 32:
+        raise ValueError(f"top={top}: wanted 0 to 2**32 - 1")
+    if not 1 <= operator.index(max_distinct) < 1 << 63:
+        raise ValueError(f"max_distinct={max_distinct}: wanted 1 to 2**63 - 1")
     started = time.perf_counter()
     job = _Job(Search(boundary, versions, first, field, sep, key), max_distinct)
     one = isinstance(sources, (str, bytes, os.PathLike)) or hasattr(sources, "read")
-    listed = [sources] if one else list(sources)
+    listed = _each_once([sources] if one else list(sources))
     todo = deque(segment for source in listed for segment in _segments(source))
     total = _total(listed) if progress else None
     workers = min(len(todo), thread_count(threads, len(todo), 1))
@@ -445,6 +465,17 @@ def summarize(
         _run_threads(job, todo, workers, reports)
     reports.last()
     return _summary(job, first or field is not None or key is not None, top, started)
+
+
+def _each_once(sources: list[Any]) -> list[Any]:
+    """A path may be listed twice and is read twice; a stream that has been read has nothing more."""
+    seen: set[int] = set()
+    kept = []
+    for source in sources:
+        if isinstance(source, (str, bytes, os.PathLike)) or id(source) not in seen:
+            kept.append(source)
+            seen.add(id(source))
+    return kept
 
 
 def _total(sources: list[Any]) -> int | None:

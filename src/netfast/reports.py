@@ -87,12 +87,10 @@ class Matcher:
         Matcher('private, !192.168.0.0/16')
     """
 
-    def __init__(self, expression: str) -> None:
+    def __init__(self, expression: str, wanted: _core.Set | None, unwanted: _core.Set | None) -> None:
         self.expression = expression
-        self._codes = {True: bytearray(256), False: bytearray(256)}
-        self._ranges: dict[bool, list[tuple[int, int, int]]] = {True: [], False: []}
-        self._disjoint: dict[bool, list[tuple[int, bytes, bytes]]] = {True: [], False: []}
-        self._seen = {True: False, False: False}
+        self._wanted = wanted
+        self._unwanted = unwanted
 
     def __repr__(self) -> str:
         return f"Matcher({self.expression!r})"
@@ -107,51 +105,58 @@ class Matcher:
         Raises:
             ValueError: there is no term, or one is none of these; OSError: its file cannot be read.
         """
-        matcher = cls(expression)
+        wanted, unwanted = _Terms(), _Terms()
         for term in expression.replace(",", " ").split():
-            matcher._add(term.removeprefix("!"), not term.startswith("!"))
-        if not any(matcher._seen.values()):
+            (unwanted if term.startswith("!") else wanted).add(term.removeprefix("!"))
+        if not wanted.seen and not unwanted.seen:
             raise ValueError("the expression is empty; wanted kinds, classes, prefixes or addresses")
-        matcher._disjoint = {wanted: _disjoint(ranges) for wanted, ranges in matcher._ranges.items()}
-        return matcher
+        return cls(expression, wanted.packed(), unwanted.packed())
 
-    def _add(self, term: str, wanted: bool) -> None:
-        self._seen[wanted] = True
+    def matches(self, scanner: _core.Scanner) -> bytearray:
+        """A byte a hit of the scanner, 1 where it is wanted."""
+        return scanner.matching(self._wanted, self._unwanted)
+
+
+class _Terms:
+    """The addresses that some terms name."""
+
+    def __init__(self) -> None:
+        self.seen = False
+        self._codes = bytearray(256)
+        self._ranges: list[tuple[int, int, int]] = []
+
+    def add(self, term: str) -> None:
+        self.seen = True
         name = term.removeprefix("class:")
         if term in KINDS[1:]:
-            self._mark(wanted, [code for code, block in enumerate(BLOCKS) if block.kind == term])
+            self._mark("kind", term)
         elif name.upper() in "ABCDE" and len(name) == 1:
-            self._mark(wanted, [code for code, block in enumerate(BLOCKS) if block.network_class == name.upper()])
+            self._mark("network_class", name.upper())
         elif term.startswith("@") or (os.path.isfile(term) and not _is_prefix(term)):
-            self._add_file(term.removeprefix("@"), wanted)
+            self._add_file(term.removeprefix("@"))
         else:
-            self._ranges[wanted].append(_range(term))
+            self._ranges.append(_range(term))
 
-    def _mark(self, wanted: bool, codes: list[int]) -> None:
-        for code in codes:
-            self._codes[wanted][code] = 1
+    def _mark(self, field: str, value: str) -> None:
+        for code, block in enumerate(BLOCKS):
+            self._codes[code] |= getattr(block, field) == value
 
-    def _add_file(self, path: str, wanted: bool) -> None:
+    def _add_file(self, path: str) -> None:
         with open(path, encoding="utf-8", errors="replace") as file:
             for number, line in enumerate(file, 1):
                 text = line.partition("#")[0].strip()
                 if not text:
                     continue
                 try:
-                    self._ranges[wanted].append(_range(text.split()[0]))
+                    self._ranges.append(_range(text.split()[0]))
                 except ValueError as error:
                     raise ValueError(f"{path}, line {number}: {error}") from None
 
-    def matches(self, scanner: _core.Scanner) -> bytearray:
-        """A byte a hit of the scanner, 1 where it is wanted."""
-        if not self._seen[True]:
-            found = bytearray(b"\1") * scanner.hit_count
-        else:
-            found = scanner.matching(bytes(self._codes[True]), self._disjoint[True])
-        if self._seen[False]:
-            against = scanner.matching(bytes(self._codes[False]), self._disjoint[False])
-            found = bytearray(a & ~b & 1 for a, b in zip(found, against, strict=True))
-        return found
+    def packed(self) -> _core.Set | None:
+        """As the kernel wants them; None if there was no term."""
+        if not self.seen:
+            return None
+        return bytes(self._codes), _joined(self._ranges, 4), _joined(self._ranges, 6)
 
 
 def _is_prefix(term: str) -> bool:
@@ -181,24 +186,21 @@ def _range(term: str) -> tuple[int, int, int]:
     return version, value, value | host
 
 
-def _disjoint(ranges: list[tuple[int, int, int]]) -> list[tuple[int, bytes, bytes]]:
-    """The same addresses as ranges in order that do not overlap, their ends as 16 bytes."""
+def _joined(ranges: list[tuple[int, int, int]], version: int) -> bytes:
+    """The ranges of one family in order and apart: 16 bytes first, 16 bytes last, IPv4 as ::ffff:a.b.c.d."""
     joined: list[list[int]] = []
-    for version, first, last in sorted(ranges):
-        if joined and joined[-1][0] == version and first <= joined[-1][2] + 1:
-            joined[-1][2] = max(joined[-1][2], last)
+    for first, last in sorted((first, last) for family, first, last in ranges if family == version):
+        if joined and first <= joined[-1][1] + 1:
+            joined[-1][1] = max(joined[-1][1], last)
         else:
-            joined.append([version, first, last])
-    mapped = {4: 0xFFFF << 32, 6: 0}
-    return [
-        (version, (first | mapped[version]).to_bytes(16, "big"), (last | mapped[version]).to_bytes(16, "big"))
-        for version, first, last in joined
-    ]
+            joined.append([first, last])
+    mapped = 0xFFFF << 32 if version == 4 else 0
+    return b"".join((end | mapped).to_bytes(16, "big") for ends in joined for end in ends)
 
 
 def grep_lines(
     source: Any,
-    write: Callable[[bytes], object],
+    write: Callable[[bytes, int], object],
     matcher: Matcher,
     *,
     invert: bool = False,
@@ -216,6 +218,7 @@ def grep_lines(
     """Write the lines that hold an address the matcher wants; returns how many there are.
 
     Args:
+        write: takes some of the lines, and how many they are.
         invert: the lines that hold none. only: the addresses instead of the lines. number: line numbers in front.
         count: write nothing. name: written in front of every line, with ":".
         Others are those of `scan`.
@@ -227,6 +230,6 @@ def grep_lines(
         for _ in pieces(scanner, file):
             data, found = scanner.grep(matcher.matches(scanner), lead, number, only, invert, count)
             lines += found
-            if data:
-                write(data)
+            if found:
+                write(data, found)
     return lines

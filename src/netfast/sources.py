@@ -55,7 +55,7 @@ def pieces(scanner: _core.Scanner, file: Any) -> Iterator[int]:
     while True:
         try:
             n = file.readinto(scanner.room())
-        except BaseException:
+        except Exception:
             yield scanner.advance(0, True)
             raise
         yield scanner.advance(n or 0, not n)
@@ -136,8 +136,9 @@ class _Chunks(io.RawIOBase):
 
     def readinto(self, room: Any) -> int:
         while not self._left:
-            chunk = next(self._chunks, None)
-            if chunk is None:
+            try:
+                chunk = next(self._chunks)
+            except StopIteration:
                 return 0
             if isinstance(chunk, str):
                 raise TypeError("a chunk is str; wanted bytes")
@@ -229,13 +230,14 @@ class _Decompressed:
     def _more(self) -> bool:
         """Sees to it that there is something to decompress; False at the end."""
         if self._member.eof:
-            self._input = self._member.unused_data.lstrip(b"\0")  # zeros may fill up a tape's last block
-            while not self._input:
-                data = self._file.read(_COMPRESSED)
-                if not data:
-                    return False
-                self._input = data.lstrip(b"\0")
-            self._member = self._new()
+            rest = self._member.unused_data.lstrip(b"\0")  # zeros may fill up a tape's last block
+            while len(rest) < _MAGIC_SIZE and (data := self._file.read(_COMPRESSED)):
+                rest = (rest + data).lstrip(b"\0")
+            if not rest:
+                return False
+            if not _decompressor(rest[:_MAGIC_SIZE]):
+                raise OSError("the compressed data is damaged (something else follows its end)")
+            self._input, self._member = rest, self._new()
         elif self._member.needs_input:
             self._input = self._file.read(_COMPRESSED)
             if not self._input:
@@ -274,6 +276,7 @@ def _bz2() -> Any:
 _MAGIC: tuple[tuple[bytes, Callable[[], Any]], ...] = (
     (b"\x1f\x8b\x08", _gzip),
     (b"\x28\xb5\x2f\xfd", _zstd),
+    *((bytes([0x50 + user]) + b"\x2a\x4d\x18", _zstd) for user in range(16)),  # skippable frames may come first
     (b"\xfd7zXZ\x00", _xz),
     *((b"BZh%d" % level, _bz2) for level in range(1, 10)),
 )

@@ -53,7 +53,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _dispatch(arguments: Sequence[str]) -> int:
     if not arguments:
-        print(_usage(), file=sys.stderr)
+        if sys.stderr is not None:
+            print(_usage(), file=sys.stderr)
         return TROUBLE
     name, *rest = arguments
     if name == "help" and rest:

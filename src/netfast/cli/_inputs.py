@@ -30,7 +30,7 @@ def _stdin(parser: Parser) -> BinaryIO:
     if sys.stdin is None:
         parser.error("standard input is closed; name a file")
     if sys.stdin.isatty():
-        print("netfast: reading what you type; Ctrl-D ends it", file=sys.stderr)
+        _output.complain("reading what you type; Ctrl-D ends it")
     # Read as it comes: a buffer that holds a few bytes waits for more of them, and `tail -f` may have none for hours.
     raw: BinaryIO = getattr(sys.stdin.buffer, "raw", sys.stdin.buffer)
     return raw

@@ -86,6 +86,8 @@ _PLAINER = str.maketrans({"–": "-", "×": "x", "…": "..."})
 
 def complain(message: str) -> None:
     """Says in one line what went wrong, wherever it can be heard."""
+    if sys.stderr is None:  # started with it closed; print would take standard output instead
+        return
     try:
         print(f"netfast: {one_line(message)}", file=sys.stderr, flush=True)
     except (OSError, ValueError):  # closed: there is nobody left to tell

@@ -50,7 +50,7 @@ def run(arguments: Sequence[str]) -> int:
     summary = _summarize(options, inputs(parser, options.files), chosen)
     if options.json:
         _output.say(json.dumps(summary.to_dict()))
-    elif summary.bytes:
+    elif summary.bytes or not summary.errors:
         _output.say(render(summary, _output.style(options.color)))
     _output.flush()  # before what it says on standard error
     for name, message in summary.errors:
@@ -61,8 +61,6 @@ def run(arguments: Sequence[str]) -> int:
 def _summarize(options: argparse.Namespace, listed: Sequence[Input], chosen: dict[str, Any]) -> LogSummary:
     empty = [item for item in listed if is_empty(item)]
     summary = _read(options, [item.source for item in listed if item not in empty], chosen)
-    if not summary.bytes and not summary.errors:
-        empty = list(listed)  # they look like something, and hold nothing
     errors = [(item.name, EMPTY) for item in empty]
     return summary._replace(errors=[*summary.errors, *errors])
 

@@ -110,7 +110,8 @@ class _File:
         plain = not (options.json or options.count or options.quiet)
         how = {
             "invert": options.invert_match,
-            "only": options.only_matching and not options.count,
+            "only": options.only_matching,
+            "count": options.count or options.quiet,
             "number": options.line_number if plain else options.json,
             "name": self.item.name if plain and self.named else None,
         }
@@ -120,30 +121,30 @@ class _File:
             self._write_count()
         return well
 
-    def _write(self) -> Callable[[bytes], None]:
+    def _write(self) -> Callable[[bytes, int], None]:
         if self.options.quiet:
             return self._stop
         if self.options.count:
             return self._count
         return self._objects() if self.options.json else self._through
 
-    def _stop(self, data: bytes) -> None:
+    def _stop(self, data: bytes, lines: int) -> None:
         raise _Enough
 
-    def _count(self, data: bytes) -> None:
-        self.lines += data.count(b"\n")
+    def _count(self, data: bytes, lines: int) -> None:
+        self.lines += lines
 
-    def _through(self, data: bytes) -> None:
-        self.lines += 1
+    def _through(self, data: bytes, lines: int) -> None:
+        self.lines += lines
         self.out.write(data)
 
-    def _objects(self) -> Callable[[bytes], None]:
+    def _objects(self) -> Callable[[bytes, int], None]:
         """Turns `number:text` into JSON objects."""
         key = "address" if self.options.only_matching else "text"
         lead = {"file": self.item.name} if self.named else {}
 
-        def write(data: bytes) -> None:
-            self.lines += 1
+        def write(data: bytes, lines: int) -> None:
+            self.lines += lines
             objects = []
             for line in data[:-1].split(b"\n"):
                 number, _, text = line.partition(b":")

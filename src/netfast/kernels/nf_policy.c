@@ -7,11 +7,13 @@ enum { ZONE_MAX = 15, NAME_MAX = 64 };
 
 static inline uint8_t at(const uint8_t *text, size_t size, size_t i) { return i < size ? text[i] : 0; }
 
-/* A text may end at `end`: no word goes on there, nor a dotted name. */
-static bool may_end(const uint8_t *text, size_t size, size_t end)
+/* An address may end at `end`: no word goes on there, nor a dotted name (a loose one may be followed by letters). */
+static bool may_end(const uint8_t *text, size_t size, size_t end, bool loose)
 {
     uint8_t c = at(text, size, end);
-    return !nf_is_word(c) && !(c == '.' && nf_is_word(at(text, size, end + 1)));
+    if (c == '.')
+        c = at(text, size, end + 1);
+    return !nf_is_word(c) || (loose && nf_is_letter(c));
 }
 
 /* ---- IPv4 ------------------------------------------------------------------------------------------------------ */
@@ -22,14 +24,6 @@ static bool may_start_ip4(const uint8_t *text, size_t start, bool loose)
         return true;
     uint8_t c = text[start - 1];
     return c != '.' && (!nf_is_word(c) || (loose && nf_is_letter(c)));
-}
-
-static bool may_end_ip4(const uint8_t *text, size_t size, size_t end, bool loose)
-{
-    uint8_t c = at(text, size, end);
-    if (c == '.')
-        c = at(text, size, end + 1);
-    return !nf_is_word(c) || (loose && nf_is_letter(c));
 }
 
 /* Chrome/126.0.0.0 and "Firefox/2.0.0.4", but not NameNode/10.0.0.1:8020, localhost/127.0.0.1 or web-1/10.0.0.1:
@@ -73,7 +67,7 @@ bool nf_match_ip4(const uint8_t *text, size_t size, size_t start, bool loose, nf
     if (!may_start_ip4(text, start, loose))
         return false;
     size_t end = quad_end(text, size, start, &match->v4);
-    if (end == 0 || !may_end_ip4(text, size, end, loose) || (!loose && is_version(text, size, start, end)))
+    if (end == 0 || !may_end(text, size, end, loose) || (!loose && is_version(text, size, start, end)))
         return false;
     match->size = end - start;
     match->plain = match->size;
@@ -113,7 +107,7 @@ static bool may_end_ip6(const uint8_t *text, size_t size, size_t end)
     uint8_t next = at(text, size, end + 1);
     if (at(text, size, end) == ':' && (nf_is_hex(next) || next == ':'))
         return false;
-    return may_end(text, size, end);
+    return may_end(text, size, end, false);
 }
 
 /* The furthest place where an address that starts at `start` is complete and may end; 0 if there is none. */
@@ -180,7 +174,7 @@ static size_t zone_size(const uint8_t *text, size_t size, size_t percent)
         end++;
     while (end > zone && (text[end - 1] == '.' || text[end - 1] == '-'))
         end--;
-    return end > zone && may_end(text, size, end) ? end - percent : 0;
+    return end > zone && may_end(text, size, end, false) ? end - percent : 0;
 }
 
 bool nf_match_ip6(const uint8_t *text, size_t size, size_t start, nf_match *match)

@@ -63,6 +63,8 @@ bool nf_report_rows(const nf_hits *hits, const uint8_t *text, int64_t base, cons
         longest_tail = style->tail_size[code] > longest_tail ? style->tail_size[code] : longest_tail;
     size_t longest = style->lead_size + style->mid_offset_size + style->mid_address_size + 2 * NUMBER_MAX +
                      NF_IP6_TEXT_MAX + ZONE_MAX + longest_tail;
+    if (hits->n == 0)
+        return true;
     if (!nf_output_reserve(output, hits->n * longest))
         return false;
     uint8_t *to = output->bytes + output->size;
@@ -77,6 +79,38 @@ bool nf_report_rows(const nf_hits *hits, const uint8_t *text, int64_t base, cons
     }
     output->size = (size_t)(to - output->bytes);
     return true;
+}
+
+/* ---- sets of addresses ------------------------------------------------------------------------------------------ */
+
+enum { ADDRESS = 16, RANGE = 2 * ADDRESS };
+
+/* The last range that begins at or before the address is the only one that can hold it. */
+static bool in_ranges(const uint8_t *ranges, size_t count, const uint8_t *packed)
+{
+    size_t low = 0, high = count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (memcmp(packed, ranges + RANGE * middle, ADDRESS) < 0)
+            high = middle;
+        else
+            low = middle + 1;
+    }
+    return low > 0 && memcmp(packed, ranges + RANGE * (low - 1) + ADDRESS, ADDRESS) <= 0;
+}
+
+static bool in_set(const nf_set *set, const nf_hits *hits, size_t i)
+{
+    if (set->codes[hits->code[i]])
+        return true;
+    return hits->version[i] == 4 ? in_ranges(set->ip4_ranges, set->ip4_count, hits->packed[i])
+                                 : in_ranges(set->ip6_ranges, set->ip6_count, hits->packed[i]);
+}
+
+void nf_mark_hits(const nf_hits *hits, const nf_set *wanted, const nf_set *unwanted, uint8_t *mark)
+{
+    for (size_t i = 0; i < hits->n; i++)
+        mark[i] = (!wanted || in_set(wanted, hits, i)) && !(unwanted && in_set(unwanted, hits, i));
 }
 
 /* ---- grep ------------------------------------------------------------------------------------------------------- */

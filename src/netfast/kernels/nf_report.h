@@ -25,6 +25,17 @@ typedef struct {
 bool nf_report_rows(const nf_hits *hits, const uint8_t *text, int64_t base, const nf_row_style *style,
                     nf_output *output);
 
+/* Addresses by their blocks and by ranges: 16 bytes first, 16 bytes last, in order and apart; IPv4 as ::ffff:a.b.c.d, in
+ * a list of its own, for the IPv6 address of that form is another. */
+typedef struct {
+    const uint8_t *codes; /* 256, not 0 for those in the set */
+    const uint8_t *ip4_ranges, *ip6_ranges;
+    size_t ip4_count, ip6_count;
+} nf_set;
+
+/* mark[i] is 1 if hit i is in `wanted` (NULL: any is) and not in `unwanted` (NULL: none is), else 0. */
+void nf_mark_hits(const nf_hits *hits, const nf_set *wanted, const nf_set *unwanted, uint8_t *mark);
+
 typedef struct {
     const uint8_t *lead;   /* in front of every line, such as "name:" */
     size_t lead_size;

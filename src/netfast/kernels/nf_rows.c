@@ -147,16 +147,11 @@ size_t nf_parse_rows(nf_rows rows, size_t n, uint32_t *v4, uint8_t (*packed)[16]
     return n;
 }
 
-static uint32_t packed_ip4(const uint8_t packed[16])
-{
-    return (uint32_t)packed[12] << 24 | (uint32_t)packed[13] << 16 | (uint32_t)packed[14] << 8 | packed[15];
-}
-
 void nf_classify_packed(const uint8_t (*packed)[16], const uint8_t *holds, size_t n, bool unwrap, uint8_t *code)
 {
     for (size_t i = 0; i < n; i++) {
         if (holds[i] == NF_IP4)
-            code[i] = nf_classify_ip4(packed_ip4(packed[i]));
+            code[i] = nf_classify_ip4(nf_load_be32(packed[i] + 12));
         else
             code[i] = holds[i] == NF_NONE ? 0 : classify_one(packed[i], unwrap);
     }

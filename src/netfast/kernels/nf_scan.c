@@ -290,13 +290,8 @@ static bool resize(void *column, size_t item, size_t capacity)
     return moved != NULL;
 }
 
-bool nf_hits_reserve(nf_hits *hits, size_t more, size_t expected)
+static bool resize_all(nf_hits *hits, size_t capacity)
 {
-    if (hits->capacity - hits->n >= more)
-        return true;
-    size_t capacity = hits->capacity + hits->capacity / 2, wanted = hits->n + (more > expected ? more : expected);
-    if (capacity < wanted)
-        capacity = wanted;
     if (!(resize(&hits->offset, sizeof *hits->offset, capacity) && resize(&hits->line, sizeof *hits->line, capacity) &&
           resize(&hits->length, sizeof *hits->length, capacity) &&
           resize(&hits->version, sizeof *hits->version, capacity) &&
@@ -305,6 +300,18 @@ bool nf_hits_reserve(nf_hits *hits, size_t more, size_t expected)
         return false;
     hits->capacity = capacity;
     return true;
+}
+
+bool nf_hits_reserve(nf_hits *hits, size_t more, size_t expected)
+{
+    if (hits->capacity - hits->n >= more)
+        return true;
+    size_t least = hits->capacity + hits->capacity / 2;
+    if (least < hits->n + more)
+        least = hits->n + more;
+    if (expected > more && least < hits->n + expected && resize_all(hits, hits->n + expected))
+        return true;
+    return resize_all(hits, least); /* there may be no room for what is only expected */
 }
 
 void nf_hits_free(nf_hits *hits)

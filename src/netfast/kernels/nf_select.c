@@ -181,35 +181,38 @@ static void move_hit(nf_hits *hits, size_t from, size_t to)
     memmove(hits->packed[to], hits->packed[from], 16);
 }
 
-/* The part of the line around `at` that counts, as places in the text; nothing (begin = end) if there is none. */
-static void find_part(const nf_selection *selection, const uint8_t *text, size_t size, size_t at, size_t *begin,
-                      size_t *end)
+/* Notes the part of the line around `at` that counts; nothing (begin = end) if there is none. */
+static void find_part(nf_selection *selection, const uint8_t *text, size_t size, int64_t base, size_t at)
 {
-    size_t line = at;
+    size_t line = at, begin, end;
     while (line > 0 && text[line - 1] != '\n')
         line--;
     const uint8_t *newline = memchr(text + at, '\n', size - at);
     size_t line_size = (newline ? (size_t)(newline - text) : size) - line;
-    bool found = selection->by == NF_FIELD ? nf_find_field(selection, text + line, line_size, begin, end)
-                                           : nf_find_key(selection, text + line, line_size, begin, end);
-    *begin = found ? line + *begin : 0;
-    *end = found ? line + *end : 0;
+    bool found = selection->by == NF_FIELD ? nf_find_field(selection, text + line, line_size, &begin, &end)
+                                           : nf_find_key(selection, text + line, line_size, &begin, &end);
+    selection->part_begin = found ? base + (int64_t)(line + begin) : 0;
+    selection->part_end = found ? base + (int64_t)(line + end) : 0;
+}
+
+/* Whether a hit counts.  A line is looked into once, whatever the number of its hits and of calls. */
+static bool counts(nf_selection *selection, const uint8_t *text, size_t size, int64_t base, const nf_hits *hits,
+                   size_t i)
+{
+    if (selection->by == NF_FIRST)
+        return hits->line[i] != selection->last_line;
+    if (hits->line[i] != selection->part_line) {
+        selection->part_line = hits->line[i];
+        find_part(selection, text, size, base, (size_t)(hits->offset[i] - base));
+    }
+    return hits->offset[i] >= selection->part_begin && hits->offset[i] + hits->length[i] <= selection->part_end;
 }
 
 void nf_select(nf_selection *selection, const uint8_t *text, size_t size, int64_t base, nf_hits *hits, size_t first)
 {
-    size_t kept = first, begin = 0, end = 0;
-    int64_t line = 0;
+    size_t kept = first;
     for (size_t i = first; selection->by != NF_ALL && i < hits->n; i++) {
-        size_t at = (size_t)(hits->offset[i] - base);
-        if (selection->by == NF_FIRST) {
-            begin = hits->line[i] == selection->last_line ? SIZE_MAX : 0;
-            end = SIZE_MAX;
-        } else if (hits->line[i] != line) {
-            line = hits->line[i];
-            find_part(selection, text, size, at, &begin, &end);
-        }
-        if (at < begin || at + hits->length[i] > end)
+        if (!counts(selection, text, size, base, hits, i))
             continue;
         selection->lines += hits->line[i] != selection->last_line;
         selection->last_line = hits->line[i];

@@ -16,6 +16,8 @@ typedef struct {
     const uint8_t *key[NF_PATH_MAX];       /* NF_KEY: the names (or list positions) from the outside in */
     size_t key_size[NF_PATH_MAX];
     size_t depth;
+    int64_t part_line;                     /* NF_FIELD, NF_KEY: the line last looked into, and the offsets of what counts */
+    int64_t part_begin, part_end;          /*   there; begin with 0 */
     int64_t last_line;                     /* the line of the last hit kept: carries NF_FIRST over calls; begin with 0 */
     uint64_t lines;                        /* how many lines had a hit kept */
 } nf_selection;

@@ -1,0 +1,43 @@
+"""Work shared by threads that live for one call, so that a fork between calls is safe."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+
+def thread_count(threads: int | None, n: int, per_thread: int) -> int:
+    """How many threads to use for n rows or bytes, when one thread is quick with `per_thread` of them."""
+    if threads is not None:
+        if threads < 1:
+            raise ValueError(f"threads={threads}: wanted at least 1")
+        return threads
+    if n < 2 * per_thread:
+        return 1
+    import os
+
+    cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, min(cpus, n // per_thread))
+
+
+def in_ranges(
+    call: Callable[[int, int], Any], n: int, threads: int, stop: bytearray | None = None
+) -> list[tuple[int, int, Any]]:
+    """call(first, count) over n rows in as many ranges; (first, count, result) of each.  Threads live for this call.
+
+    On Ctrl-C, or when one of them fails, the byte in `stop` tells the others to leave.
+    """
+    share = -(-n // threads) if n else 0
+    ranges = [(first, min(share, n - first)) for first in range(0, n, share)] if share else []
+    if len(ranges) <= 1:
+        return [(first, count, call(first, count)) for first, count in ranges]
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(len(ranges)) as pool:
+        try:
+            futures = [(first, count, pool.submit(call, first, count)) for first, count in ranges]
+            return [(first, count, future.result()) for first, count, future in futures]
+        except BaseException:
+            if stop is not None:
+                stop[0] = 1
+            raise
