@@ -383,7 +383,7 @@ def parse_range(Column column, size_t first, size_t n, Parsed into, size_t at, P
 
     `inner` has the column's dictionary, from `dictionary_addresses`.  A byte in `stop` ends it early.
     """
-    cdef size_t some, parsed = 0, done = 0, i
+    cdef size_t some, parsed = 0, done = 0
     cdef nf_packed packed
     cdef bint fine
     if inner is not None:
@@ -394,16 +394,22 @@ def parse_range(Column column, size_t first, size_t n, Parsed into, size_t at, P
         fine = parse_some(column, first + done, some, into, at + done, packed, &parsed)
         if not fine:
             raise_outside()
-        for i in range(at + done, at + done + parsed):
-            if into.holds_at(i)[0] == nf.NF_IP6_ZONED:
-                into.note_zone(i, zone_text(column_text(column, first + i - at)))
-            if i % OBJECTS == 0:
-                PyErr_CheckSignals()
+        if packed != NULL:
+            note_zones(column, first + done, parsed, into, at + done)
         done += parsed
         if parsed < some:
             break
         PyErr_CheckSignals()
     return done
+
+
+cdef note_zones(Column column, size_t first, size_t n, Parsed into, size_t at):
+    """The zone ids among rows just parsed, which are few: memchr finds them."""
+    cdef Py_ssize_t row = into.holds.find(nf.NF_IP6_ZONED, at, at + n)
+    while row >= 0:
+        into.note_zone(row, zone_text(column_text(column, first + row - at)))
+        PyErr_CheckSignals()
+        row = into.holds.find(nf.NF_IP6_ZONED, row + 1, at + n)
 
 
 cdef bint parse_some(Column column, size_t first, size_t n, Parsed into, size_t at, nf_packed packed, size_t* done):
@@ -813,23 +819,27 @@ cdef class Tally:
         """By how much a count can be too low."""
         return nf.nf_tally_error(self.tally)
 
-    def top(self, size_t k) -> list:
-        """The k most frequent addresses as (text, count)."""
-        cdef nf.nf_top* top = <nf.nf_top*>calloc(max(k, <size_t>1), sizeof(nf.nf_top))
-        cdef size_t n
+    cdef nf.nf_top* room(self, size_t* k) except NULL:
+        """Room for the k most frequent; k is cut to how many there may be."""
+        k[0] = min(k[0], nf.nf_tally_most(self.tally))
+        cdef nf.nf_top* top = <nf.nf_top*>calloc(max(k[0], <size_t>1), sizeof(nf.nf_top))
         if top == NULL:
             raise MemoryError()
+        return top
+
+    def top(self, size_t k) -> list:
+        """The k most frequent addresses as (text, count)."""
+        cdef nf.nf_top* top = self.room(&k)
+        cdef size_t n
         with nogil:
             n = nf.nf_tally_top(self.tally, k, top)
         return boxed_top(top, n)
 
     def top_networks(self, size_t k) -> list:
         """The k most frequent /24s and /48s as (text, count); ends the counting."""
-        cdef nf.nf_top* top = <nf.nf_top*>calloc(max(k, <size_t>1), sizeof(nf.nf_top))
+        cdef nf.nf_top* top = self.room(&k)
         cdef size_t n = 0
         cdef bint fine
-        if top == NULL:
-            raise MemoryError()
         with nogil:
             fine = nf.nf_tally_top_networks(self.tally, k, top, &n)
         networks = boxed_top(top, n)
@@ -1023,7 +1033,7 @@ cdef class Scanner:
         return self.written()
 
     def matching(self, wanted, unwanted) -> bytearray:
-        """A byte a hit of the last `advance`: 1 if it is in `wanted` (None: all are), not in `unwanted` (None: none is).
+        """A byte a hit of the last `advance`: 1 if in `wanted` (None: all are) and not in `unwanted` (None: none is).
 
         A set is (codes, IPv4 ranges, IPv6 ranges) in bytes, as nf_report.h has it.
         """

@@ -141,6 +141,7 @@ cdef extern from "nf_tally.h" nogil:
     bint nf_tally_add(nf_tally* tally, const nf_hits* hits)
     uint64_t nf_tally_unique(const nf_tally* tally, c_bool* estimated)
     uint64_t nf_tally_error(const nf_tally* tally)
+    uint64_t nf_tally_most(const nf_tally* tally)
     size_t nf_tally_top(const nf_tally* tally, size_t k, nf_top* top)
     bint nf_tally_top_networks(nf_tally* tally, size_t k, nf_top* top, size_t* n)
 

@@ -22,7 +22,7 @@ enum { THREADS = 4, CALL = 3000 };
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || !defined(__x86_64__)
 enum { SCALE = 1 };
 #else
-enum { SCALE = 5 };
+enum { SCALE = 2 };
 #endif
 
 /* ---- seeded numbers */

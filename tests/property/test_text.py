@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import gzip
 import io
+import itertools
 import json
 from collections.abc import Collection, Iterable, Iterator
 from typing import Any, NamedTuple
@@ -153,7 +154,7 @@ def test_the_longest_rules_work_over_a_seam_of_slices(kernels: str, text: bytes,
 
 def cut(text: bytes, places: Iterable[int]) -> list[bytes]:
     bounds = [0, *sorted(place % (len(text) + 1) for place in places), len(text)]
-    return [text[a:b] for a, b in zip(bounds, bounds[1:], strict=False)]
+    return [text[a:b] for a, b in itertools.pairwise(bounds)]
 
 
 chunk_sizes = st.one_of(st.integers(1, 9), st.integers(1, 300), st.sampled_from([64, 1024, SLICE, 1 << 20]))

@@ -1645,8 +1645,6 @@ LONG_CALLS = {
     "column, threads": "call = lambda: nf.classify(column(120_000_000), threads=4)",
     "column to parse, threads": "call = lambda: nf.parse(column(40_000_000), threads=2)",
     "column of zones": 'call = lambda: nf.parse(column(5_000_000, "fe80::1%eth0"), threads=1)',
-    "parsed to truncate": "call = nf.parse(np.full((60_000_000, 16), 32, np.uint8)).truncate",
-    "parsed to classify": "call = nf.parse(np.full((60_000_000, 16), 32, np.uint8)).classify",
     "texts": "parsed = nf.parse(np.zeros(20_000_000, np.uint32))\ncall = parsed.to_list",
 }
 PRELUDE = """

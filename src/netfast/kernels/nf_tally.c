@@ -462,6 +462,8 @@ static size_t offer_shards(const nf_shard *shards, size_t k, nf_top *top)
     return n;
 }
 
+uint64_t nf_tally_most(const nf_tally *tally) { return tally->distinct + tally->networks; }
+
 size_t nf_tally_top(const nf_tally *tally, size_t k, nf_top *top) { return offer_shards(tally->address, k, top); }
 
 /* Networks of a few addresses at a time: all their slots are asked for before the first is needed. */

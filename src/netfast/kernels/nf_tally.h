@@ -25,6 +25,9 @@ bool nf_tally_add(nf_tally *tally, const nf_hits *hits);
 uint64_t nf_tally_unique(const nf_tally *tally, bool *estimated);
 uint64_t nf_tally_error(const nf_tally *tally);
 
+/* Neither of the lists below is longer than this. */
+uint64_t nf_tally_most(const nf_tally *tally);
+
 /* The k most frequent addresses, most first, equals by family and value; returns how many there are (at most k). */
 size_t nf_tally_top(const nf_tally *tally, size_t k, nf_top *top);
 
