@@ -1113,16 +1113,25 @@ def to_characters(text, offsets) -> None:
     cdef Py_buffer offset_view
     cdef const uint8_t* data
     cdef int64_t* offset
-    cdef int64_t at = 0, behind = 0
-    cdef Py_ssize_t i, n
+    cdef int64_t at = 0, behind = 0, until
+    cdef Py_ssize_t i = 0, n
     PyObject_GetBuffer(text, &view, PyBUF_SIMPLE)
-    PyObject_GetBuffer(offsets, &offset_view, PyBUF_WRITABLE)
-    data, offset, n = <const uint8_t*>view.buf, <int64_t*>offset_view.buf, offset_view.len // 8
-    with nogil:
-        for i in range(n):
-            while at < offset[i]:
-                behind += (data[at] & 0xC0) == 0x80
-                at += 1
-            offset[i] -= behind
-    PyBuffer_Release(&offset_view)
-    PyBuffer_Release(&view)
+    try:
+        PyObject_GetBuffer(offsets, &offset_view, PyBUF_WRITABLE)
+        data, offset, n = <const uint8_t*>view.buf, <int64_t*>offset_view.buf, offset_view.len // 8
+        try:
+            while i < n:
+                until = at + 256 * TEXT_SLICE
+                with nogil:
+                    while i < n and at < until:
+                        while at < offset[i] and at < until:
+                            behind += (data[at] & 0xC0) == 0x80
+                            at += 1
+                        if at == offset[i]:
+                            offset[i] -= behind
+                            i += 1
+                PyErr_CheckSignals()
+        finally:
+            PyBuffer_Release(&offset_view)
+    finally:
+        PyBuffer_Release(&view)

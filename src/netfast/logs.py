@@ -253,7 +253,7 @@ def scan(
         first: only the first address of every line.
         field: only addresses in the N-th field of a line, from 1; fields are separated by `sep`, or by runs of blanks.
         key: only addresses in the string at this path of JSON lines, such as "client.ip"; a number counts list items
-            from 0; the first of repeated names counts.
+            from 0; the first of repeated names counts.  Names are compared as they are written, escapes included.
         chunk: bytes read at a time.
 
     Raises:

@@ -386,6 +386,21 @@ static void test_frequent_ones_stay(void)
     free(numbers);
 }
 
+/* More than were to be kept, but none of them rare: all are, and nothing is estimated. */
+static void test_nothing_rare(void)
+{
+    enum { FREQUENT = 300, TIMES = 1500 };
+    uint32_t *numbers = calloc(FREQUENT * TIMES, sizeof *numbers);
+    for (size_t i = 0; i < FREQUENT * TIMES; i++)
+        numbers[i] = (uint32_t)(i / TIMES);
+    nf_tally *tally = add(numbers, FREQUENT * TIMES, 9, 1, 100);
+    bool estimated = true;
+    if (nf_tally_unique(tally, &estimated) != FREQUENT || estimated || nf_tally_error(tally) != 0)
+        fail("unique where nothing is rare", nf_tally_unique(tally, &estimated), FREQUENT);
+    nf_tally_free(tally);
+    free(numbers);
+}
+
 static void test_nothing(void)
 {
     nf_tally *tally = nf_tally_new(1, 0);
@@ -419,6 +434,7 @@ int main(void)
     test_bounded(300000 * SCALE, 300000 * SCALE, 30, 1, 10000, 20);
     test_the_bound_holds();
     test_frequent_ones_stay();
+    test_nothing_rare();
     test_estimates();
     printf("tally: right, on %d threads\n", THREADS);
     return 0;

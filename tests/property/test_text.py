@@ -24,6 +24,13 @@ SLICE = 1 << 16  # the scanner looks at so much text at a time
 BLOCK = 64
 
 BOUNDARIES: tuple[Boundary, ...] = ("word", "loose")
+
+
+def examples(share: float) -> settings:
+    """So many times the examples of the profile."""
+    return settings(max_examples=max(1, int(share * settings().max_examples)))
+
+
 boundaries = st.sampled_from(BOUNDARIES)
 version_sets = st.sampled_from([(4,), (6,), (4, 6)])
 # Text that `scan` would take for compressed is of no use here.
@@ -70,7 +77,7 @@ def rows_of_piece(piece: nf.Extraction) -> Iterator[Row]:
 # --- against the oracle ---------------------------------------------------------------------------------------------
 
 
-@settings(max_examples=300)
+@examples(2)
 @given(texts, boundaries, version_sets)
 def test_extract_finds_what_the_oracle_finds(
     kernels: str, text: bytes, boundary: Boundary, versions: Collection[int]
@@ -113,7 +120,7 @@ def assert_found_at(text: bytes, found: list[Found], at: int, boundary: Boundary
     assert rows(nf.extract(moved, boundary=boundary)) == expected(found, at, lines), at
 
 
-@settings(max_examples=25)
+@examples(1 / 4)
 @given(texts, boundaries)
 def test_no_place_in_a_block_changes_what_is_found(kernels: str, text: bytes, boundary: Boundary) -> None:
     found = reference.extract(text, boundary)
@@ -121,7 +128,7 @@ def test_no_place_in_a_block_changes_what_is_found(kernels: str, text: bytes, bo
         assert_found_at(text, found, at, boundary)
 
 
-@settings(max_examples=4)
+@examples(1 / 25)
 @given(texts.filter(lambda text: len(text) > 20), boundaries, st.integers(1, 2))
 def test_no_place_at_a_seam_of_slices_changes_what_is_found(
     kernels: str, text: bytes, boundary: Boundary, seam: int
@@ -177,7 +184,7 @@ def test_scan_finds_what_extract_finds_whatever_the_cuts(
     assert rows(*nf.scan(chunks, boundary=boundary, chunk=chunk)) == rows(nf.extract(text, boundary=boundary))
 
 
-@settings(max_examples=40)
+@examples(1 / 3)
 @given(texts, chunk_sizes, st.lists(st.integers(0), max_size=3))
 def test_scan_finds_what_extract_finds_in_gzip_members(
     kernels: str, text: bytes, chunk: int, places: list[int]
@@ -186,7 +193,7 @@ def test_scan_finds_what_extract_finds_in_gzip_members(
     assert rows(*nf.scan(io.BytesIO(packed), chunk=chunk)) == rows(nf.extract(text))
 
 
-@settings(max_examples=10)
+@examples(1 / 10)
 @given(texts.filter(bool), st.integers(SLICE - 100, SLICE + 100))
 def test_scan_of_large_chunks_finds_what_extract_finds(kernels: str, text: bytes, chunk: int) -> None:
     large = text * (3 * SLICE // len(text))
@@ -215,13 +222,13 @@ def selected(text: bytes, span_of: Any) -> list[Row]:
 
 
 @given(texts, boundaries, chunk_sizes)
-def test_first_keeps_the_first_of_every_line(kernels: str, text: bytes, boundary: Boundary, chunk: int) -> None:
+def test_first_keeps_the_first_of_every_line(text: bytes, boundary: Boundary, chunk: int) -> None:
     found = reference.first_of_lines(reference.extract(text, boundary))
     assert rows(*nf.scan(io.BytesIO(text), boundary=boundary, first=True, chunk=chunk)) == expected(found)
 
 
 @given(texts, st.integers(1, 5), chunk_sizes)
-def test_field_keeps_what_lies_in_that_field(kernels: str, text: bytes, field: int, chunk: int) -> None:
+def test_field_keeps_what_lies_in_that_field(text: bytes, field: int, chunk: int) -> None:
     got = rows(*nf.scan(io.BytesIO(text), field=field, chunk=chunk))
     assert got == selected(text, lambda line: reference.field_range(line, field))
 
@@ -230,20 +237,21 @@ separators = st.sampled_from([b",", b"|", b": ", b"\t", b" ", b"::", b"aa", b"\x
 
 
 @given(st.lists(st.one_of(texts, separators)).map(b"".join), st.integers(1, 5), separators, chunk_sizes)
-def test_field_with_a_separator_keeps_what_lies_between_two(
-    kernels: str, text: bytes, field: int, sep: bytes, chunk: int
-) -> None:
+def test_field_with_a_separator_keeps_what_lies_between_two(text: bytes, field: int, sep: bytes, chunk: int) -> None:
     got = rows(*nf.scan(io.BytesIO(text), field=field, sep=sep, chunk=chunk))
     assert got == selected(text, lambda line: reference.field_range(line, field, sep))
 
 
 names = st.sampled_from(["ip", "client", "a", "0", "1", "a b", "é"])
 strings = st.one_of(strategies.address_texts, texts.map(lambda text: text.decode("utf-8", "replace")))
-json_values = st.recursive(
-    st.one_of(strings, st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False)),
-    lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(names, inner, max_size=4)),
-    max_leaves=8,
-)
+
+
+def nested(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    return st.one_of(inner, st.lists(inner, max_size=3), st.dictionaries(names, inner, max_size=4))
+
+
+leaves = st.one_of(strings, st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False))
+json_values = nested(nested(nested(leaves)))
 json_texts = st.builds(
     lambda value, separators: json.dumps(value, separators=separators, ensure_ascii=False).encode(),
     st.one_of(st.dictionaries(names, json_values), json_values),
@@ -252,15 +260,14 @@ json_texts = st.builds(
 paths = st.lists(names, min_size=1, max_size=4).map(".".join)
 
 
-@settings(max_examples=300)
 @given(st.lists(json_texts, max_size=4).map(b"\n".join), paths, chunk_sizes)
-def test_key_keeps_what_lies_in_that_string(kernels: str, text: bytes, key: str, chunk: int) -> None:
+def test_key_keeps_what_lies_in_that_string(text: bytes, key: str, chunk: int) -> None:
     got = rows(*nf.scan(io.BytesIO(text), key=key, chunk=chunk))
     assert got == selected(text, lambda line: reference.json_range(line, key))
 
 
 @given(st.lists(strategies.address_texts, min_size=1, max_size=3), st.lists(names, min_size=1, max_size=4))
-def test_key_finds_every_string_it_leads_to(kernels: str, addresses: list[str], path: list[str]) -> None:
+def test_key_finds_every_string_it_leads_to(addresses: list[str], path: list[str]) -> None:
     lines = []
     for address in addresses:
         value: Any = f"from [{address}]"
@@ -274,5 +281,5 @@ def test_key_finds_every_string_it_leads_to(kernels: str, addresses: list[str], 
 
 
 @given(texts, paths)
-def test_key_keeps_some_of_what_extract_finds_in_text_of_any_kind(kernels: str, text: bytes, key: str) -> None:
+def test_key_keeps_some_of_what_extract_finds_in_text_of_any_kind(text: bytes, key: str) -> None:
     assert set(rows(*nf.scan([text], key=key))) <= set(rows(nf.extract(text)))

@@ -274,6 +274,13 @@ def test_offsets_of_a_str_count_characters(kernels: str, text: str) -> None:
     ]
 
 
+def test_offsets_of_a_large_str_count_characters() -> None:
+    text = "é" * 9_000_000 + " 10.0.0.1 " + "日" * 12_000_000 + " ::1"
+    e = extract(text)
+    assert e.offset.tolist() == [9_000_001, len(text) - 3]
+    assert found(text) == ["10.0.0.1", "::1"]
+
+
 def test_text_is_not_copied_or_changed() -> None:
     text = bytearray(TEXT)
     extract(text)

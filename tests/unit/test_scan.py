@@ -454,6 +454,12 @@ def test_key_reads_json_lines() -> None:
     assert offsets([text], key="client") == []
 
 
+def test_names_are_compared_as_they_are_written() -> None:
+    assert offsets([b'{"\\u0069p": "10.0.0.1"}'], key="ip") == []
+    assert offsets([b'{"\\u0069p": "10.0.0.1"}'], key="\\u0069p") == [14]
+    assert offsets(['{"é": "10.0.0.1"}'.encode()], key="é") == [8]
+
+
 def test_the_first_of_repeated_names_counts() -> None:
     assert offsets([b'{"ip": "10.0.0.1", "ip": "10.0.0.2"}'], key="ip") == [8]
 

@@ -232,7 +232,7 @@ static inline __attribute__((always_inline)) size_t scan(const uint8_t *text, si
             uint64_t newline = at < until ? masks[b].newline & below(until - at) : 0;
             uint64_t ip4 = ip4_candidates(&masks[b], &masks[b + 1], before);
             before = masks[b].digit >> 63;
-            uint64_t ip6 = masks[b].colon ? ip6_candidates(&masks[b], &masks[b + 1]) : 0;
+            uint64_t ip6 = ip6_candidates(&masks[b], &masks[b + 1]);
             for (uint64_t left = ip4 | ip6; left; left &= left - 1) {
                 int bit = __builtin_ctzll(left);
                 int64_t line = place->line + __builtin_popcountll(newline & below((size_t)bit));

@@ -48,6 +48,7 @@ struct nf_tally {
     uint64_t max_distinct, seed;
     _Atomic uint64_t distinct, networks; /* kept in the tables now */
     _Atomic bool dropped;
+    _Atomic size_t turn; /* where the next batch begins */
 };
 
 /* ---- hashing ---------------------------------------------------------------------------------------------------- */
@@ -301,14 +302,16 @@ static bool count_batch(nf_tally *tally, const nf_hits *hits, size_t first, size
     uint32_t key[IP6_WORDS];
     bool fine = true;
     sort_by_shard(tally, hits, first, n, &sorted);
-    for (size_t s = 0; s < SHARDS; s++) {
+    const size_t begin = atomic_fetch_add_explicit(&tally->turn, SHARDS / 4 + 1, memory_order_relaxed);
+    for (size_t k = 0; k < SHARDS; k++) { /* threads begin apart, so as not to wait for each other at every shard */
+        size_t s = (begin + k) % SHARDS;
         nf_shard *shard = &tally->address[s];
         if (sorted.begin[s] == sorted.begin[s + 1])
             continue;
         pthread_mutex_lock(&shard->lock);
         prefetch_slots(shard, hits, first, &sorted, s);
-        for (size_t k = sorted.begin[s]; fine && k < sorted.begin[s + 1]; k++) {
-            size_t i = sorted.order[k];
+        for (size_t at = sorted.begin[s]; fine && at < sorted.begin[s + 1]; at++) {
+            size_t i = sorted.order[at];
             if (key_of(hits, first + i, key) == IP4_WORDS)
                 fine = count_key(tally, shard, IP4_WORDS, key, sorted.hash[i], 1, &tally->distinct,
                                  tally->max_distinct);
