@@ -518,11 +518,12 @@ def test_beyond_max_distinct_what_is_estimated_is_near_and_marked(threads: int, 
     assert abs(got.unique - unique) < 0.03 * unique
     top = dict(got.top_addresses)
     for address, count in HEAVY:
-        assert count - got.count_error <= top[address] <= count
+        assert count - got.count_error <= top.get(address, 0) <= count
     assert got.count_error < 1000 or max_distinct == 1000
-    assert got.top_networks[0][0] == "203.0.113.0/24"
     total = sum(count for _, count in HEAVY)
-    assert total - 2 * got.count_error <= got.top_networks[0][1] <= total + 10
+    networks = dict(got.top_networks)
+    assert total - 2 * got.count_error <= networks.get("203.0.113.0/24", 0) <= total + 10
+    assert got.top_networks[0][0] == "203.0.113.0/24" or total < 2 * got.count_error
     assert sum(got.by_kind.values()) == got.addresses
     assert f"~{got.unique:,}" in got.to_text()
 
