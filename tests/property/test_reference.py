@@ -449,13 +449,14 @@ def test_json_range_counts_bytes() -> None:
 
 
 leaves = st.one_of(st.none(), st.booleans(), st.integers(), st.text(max_size=5))
-documents = st.recursive(
-    leaves,
-    lambda inner: st.one_of(
-        st.lists(inner, max_size=3), st.dictionaries(st.sampled_from(["a", "b", "0", "é"]), inner, max_size=3)
-    ),
-    max_leaves=12,
-)
+
+
+def nested(inner: st.SearchStrategy[object]) -> st.SearchStrategy[object]:
+    names = st.sampled_from(["a", "b", "0", "é"])
+    return st.one_of(inner, st.lists(inner, max_size=3), st.dictionaries(names, inner, max_size=3))
+
+
+documents = nested(nested(nested(leaves)))
 
 
 @given(documents, st.lists(st.sampled_from(["a", "b", "0", "1", "é"]), min_size=1, max_size=3), st.booleans())
