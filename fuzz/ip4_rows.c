@@ -4,7 +4,7 @@
 #include "fuzz.h"
 #include "nf_ip4.h"
 
-static void check_row(const fuzz_rows *rows, size_t i, uint32_t value, uint8_t verdict)
+static void check_row(const fuzz_rows *rows, size_t i, uint32_t value, uint8_t holds)
 {
     uint32_t single = 0;
     size_t position = SIZE_MAX;
@@ -14,7 +14,7 @@ static void check_row(const fuzz_rows *rows, size_t i, uint32_t value, uint8_t v
 
     const nf_reason reason = nf_ip4_parse(rows->text[i], rows->size[i], &single, &position);
     CHECK(reason < NF_REASONS);
-    CHECK(verdict == (reason == NF_OK ? NF_ROW_VALID : NF_ROW_INVALID));
+    CHECK(reason == NF_OK ? holds == NF_IP4 : holds == NF_NONE || holds == NF_OPEN);
     CHECK(value == (reason == NF_OK ? single : 0));
     CHECK(reason == NF_OK || position <= rows->size[i]);
     if (as_c_text(rows, i, text)) {
@@ -32,12 +32,12 @@ static void check(const uint8_t *data, size_t size, const char *noise)
     fuzz_rows rows = make_rows(data, size, noise);
     FOR_EACH_FORM(form) {
         uint32_t *value = exactly(rows.n * sizeof *value);
-        uint8_t *verdict = exactly(rows.n);
-        nf_active->ip4_parse_rows((nf_rows){rows.text, rows.size}, rows.n, value, verdict);
+        uint8_t *holds = exactly(rows.n);
+        nf_active->ip4_parse_rows((nf_rows){rows.text, rows.size}, rows.n, value, holds);
         for (size_t i = 0; i < rows.n; i++)
-            check_row(&rows, i, value[i], verdict[i]);
+            check_row(&rows, i, value[i], holds[i]);
         free(value);
-        free(verdict);
+        free(holds);
     }
     free_rows(&rows);
 }

@@ -17,7 +17,7 @@ static void check_text(const uint8_t value[16])
     free(text);
 }
 
-static void check_row(const fuzz_rows *rows, size_t i, const uint8_t value[16], uint8_t verdict)
+static void check_row(const fuzz_rows *rows, size_t i, const uint8_t value[16], uint8_t holds)
 {
     uint8_t single[16], libc[16];
     size_t zone = SIZE_MAX, position = SIZE_MAX;
@@ -26,7 +26,7 @@ static void check_row(const fuzz_rows *rows, size_t i, const uint8_t value[16], 
     const nf_reason reason = nf_ip6_parse(rows->text[i], rows->size[i], single, &zone, &position);
     const bool zoned = reason == NF_OK && zone != rows->size[i];
     CHECK(reason < NF_REASONS);
-    CHECK(verdict == (reason != NF_OK ? NF_ROW_INVALID : zoned ? NF_ROW_ZONED : NF_ROW_VALID));
+    CHECK(holds == (reason != NF_OK ? NF_NONE : zoned ? NF_IP6_ZONED : NF_IP6));
     CHECK(memcmp(value, reason == NF_OK ? single : zeros, 16) == 0);
     CHECK(reason == NF_OK || position <= rows->size[i]);
     CHECK(!zoned || (zone < rows->size[i] && rows->text[i][zone - 1] == '%'));
@@ -43,12 +43,12 @@ static void check(const uint8_t *data, size_t size, const char *noise)
     fuzz_rows rows = make_rows(data, size, noise);
     FOR_EACH_FORM(form) {
         uint8_t(*value)[16] = exactly(rows.n * 16);
-        uint8_t *verdict = exactly(rows.n);
-        nf_active->ip6_parse_rows((nf_rows){rows.text, rows.size}, rows.n, value, verdict);
+        uint8_t *holds = exactly(rows.n);
+        nf_active->ip6_parse_rows((nf_rows){rows.text, rows.size}, rows.n, value, holds);
         for (size_t i = 0; i < rows.n; i++)
-            check_row(&rows, i, value[i], verdict[i]);
+            check_row(&rows, i, value[i], holds[i]);
         free(value);
-        free(verdict);
+        free(holds);
     }
     free_rows(&rows);
 }

@@ -58,6 +58,6 @@ cdef class Column:
     cdef int64_t index(self, size_t row) noexcept nogil
 
 
-cdef bytearray unwritten(size_t n)
+cpdef bytearray unwritten(size_t n)
 cpdef bytearray zeros(size_t n)
 cdef raise_damaged(str how)

@@ -93,7 +93,7 @@ cdef size_t find_nulls(Column column, size_t first, size_t n, const uint8_t* inn
     return found
 
 
-cdef bytearray unwritten(size_t n):
+cpdef bytearray unwritten(size_t n):
     """A bytearray that has yet to be filled."""
     made = PyByteArray_FromStringAndSize(NULL, <Py_ssize_t>n)
     nf.nf_advise_large(PyByteArray_AS_STRING(made), n)

@@ -303,7 +303,7 @@ cdef class Parsed:
 
     def __init__(self, size_t n):
         self.n = n
-        self.holds = zeros(n)
+        self.holds = unwritten(n)
         self.v4 = unwritten(4 * n)
         self.zones = {}
 
@@ -483,7 +483,7 @@ cdef bint map_addresses(Column column, size_t first, size_t n, const ParsedRows*
 
 def classify_parsed(Parsed parsed, bint unwrap) -> bytearray:
     """The codes of parsed rows."""
-    cdef bytearray codes = zeros(parsed.n)
+    cdef bytearray codes = unwritten(parsed.n)
     cdef uint8_t* code = <uint8_t*>PyByteArray_AS_STRING(codes)
     cdef size_t some, done = 0
     cdef ParsedRows rows
@@ -498,14 +498,10 @@ def classify_parsed(Parsed parsed, bint unwrap) -> bytearray:
 
 
 cdef void classify_some(const ParsedRows* rows, size_t n, bint unwrap, uint8_t* code) noexcept nogil:
-    cdef size_t i
     if rows.packed != NULL:
         nf.nf_classify_packed(rows.packed, rows.holds, n, unwrap, code)
         return
-    nf.nf_classify_ip4_column(rows.v4, n, code)
-    for i in range(n):
-        if rows.holds[i] == nf.NF_NONE:
-            code[i] = 0
+    nf.nf_classify_ip4_column(rows.v4, rows.holds, n, code)
 
 
 def format_parsed(Parsed parsed) -> list:

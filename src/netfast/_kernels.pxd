@@ -55,7 +55,7 @@ cdef extern from "nf_dispatch.h" nogil:
 cdef extern from "nf_classify.h" nogil:
     uint8_t nf_classify_ip4(uint32_t value)
     uint8_t nf_classify_ip6(const uint8_t* value)
-    void nf_classify_ip4_column(const uint32_t* value, size_t n, uint8_t* code)
+    void nf_classify_ip4_column(const uint32_t* value, const uint8_t* holds, size_t n, uint8_t* code)
     bint nf_unwrap(const uint8_t* value, uint32_t* carried)
 
 cdef extern from "nf_rows.h" nogil:

@@ -196,7 +196,7 @@ def classify(
 
 
 def _classify_columns(columns: list[_arrow.Column], n: int, unwrap: bool, threads: int | None) -> bytearray:
-    codes = _arrow.zeros(n)
+    codes = _arrow.unwritten(n)
     base = 0
     stop = bytearray(1)
     for column in columns:

@@ -85,15 +85,23 @@ static void fail(const char *why, size_t i, unsigned got, unsigned wanted)
 typedef struct {
     uint8_t before[64];
     uint32_t value[ROWS + 16];
-    uint8_t between[64], verdict[ROWS + 64];
+    uint8_t between[64], holds[ROWS + 64];
 } answers;
 
-static void ask(void (*parse)(nf_rows, size_t, uint32_t *, uint8_t *), answers *a)
+static void ask(nf_left (*parse)(nf_rows, size_t, uint32_t *, uint8_t *), answers *a)
 {
+    nf_left left = NF_LEFT_NONE;
+
     memset(a, GUARD, sizeof *a);
-    parse((nf_rows){batch.text, batch.size}, batch.n, a->value, a->verdict);
+    const nf_left told = parse((nf_rows){batch.text, batch.size}, batch.n, a->value, a->holds);
+    for (size_t i = 0; i < batch.n; i++) {
+        left |= a->holds[i] != NF_IP4 ? NF_LEFT_SOME : NF_LEFT_NONE;
+        left |= a->holds[i] == NF_OPEN ? NF_LEFT_OPEN : NF_LEFT_NONE;
+    }
+    if (told != left)
+        fail("what is left", batch.n - 1, told, left);
     for (size_t k = 0; k < 64; k++)
-        if (a->before[k] != GUARD || a->between[k] != GUARD || a->verdict[batch.n + k] != GUARD)
+        if (a->before[k] != GUARD || a->between[k] != GUARD || a->holds[batch.n + k] != GUARD)
             fail("a write outside the answers", batch.n - 1, (unsigned)k, 0);
     for (size_t k = 0; k < 16; k++)
         if (a->value[batch.n + k] != 0xA5A5A5A5u)
@@ -111,8 +119,8 @@ static void compare_with_libc(size_t i, const answers *scalar)
     memcpy(text, batch.text[i], batch.size[i]);
     text[batch.size[i]] = 0;
     const int good = inet_pton(AF_INET, text, &value) == 1;
-    if (scalar->verdict[i] != good)
-        fail("scalar against inet_pton", i, scalar->verdict[i], (unsigned)good);
+    if ((scalar->holds[i] == NF_IP4) != good)
+        fail("scalar against inet_pton", i, scalar->holds[i], (unsigned)good);
     if (good && scalar->value[i] != ntohl(value))
         fail("value of scalar against inet_pton", i, scalar->value[i], ntohl(value));
 }
@@ -124,8 +132,8 @@ static void compare_with_one(size_t i, const answers *scalar)
     size_t position = (size_t)-1;
     const nf_reason reason = nf_ip4_parse(batch.text[i], batch.size[i], &value, &position);
 
-    if ((reason == NF_OK) != (scalar->verdict[i] == NF_ROW_VALID))
-        fail("one against many", i, reason, scalar->verdict[i]);
+    if ((reason == NF_OK) != (scalar->holds[i] == NF_IP4))
+        fail("one against many", i, reason, scalar->holds[i]);
     if (reason != NF_OK && (value != 0x5A5A5A5Au || position > batch.size[i] || reason >= NF_REASONS))
         fail("position of the byte to blame", i, (unsigned)position, batch.size[i]);
 }
@@ -135,14 +143,30 @@ static void check_scalar(const answers *scalar)
     for (size_t i = 0; i < batch.n; i++) {
         compare_with_libc(i, scalar);
         compare_with_one(i, scalar);
-        if (batch.known[i] && scalar->verdict[i] != NF_ROW_VALID)
-            fail("a valid row", i, scalar->verdict[i], NF_ROW_VALID);
+        if (batch.known[i] && scalar->holds[i] != NF_IP4)
+            fail("a valid row", i, scalar->holds[i], NF_IP4);
         if (batch.known[i] && scalar->value[i] != batch.expected[i])
             fail("value of a valid row", i, scalar->value[i], batch.expected[i]);
-        if (scalar->verdict[i] == NF_ROW_INVALID && scalar->value[i] != 0)
+        if (scalar->holds[i] != NF_IP4 && scalar->value[i] != 0)
             fail("value of an invalid row", i, scalar->value[i], 0);
-        valid += scalar->verdict[i] == NF_ROW_VALID;
+        valid += scalar->holds[i] == NF_IP4;
     }
+}
+
+/* What is no IPv4 address may be called open or not, but IPv6 must be. */
+static void compare_forms(const char *name, size_t i, const answers *scalar, const answers *other)
+{
+    uint8_t value[16];
+    size_t zone, position;
+
+    if ((scalar->holds[i] == NF_IP4) != (other->holds[i] == NF_IP4))
+        fail(name, i, other->holds[i], scalar->holds[i]);
+    if (scalar->value[i] != other->value[i])
+        fail("value against scalar", i, other->value[i], scalar->value[i]);
+    if (other->holds[i] == NF_IP4 || other->holds[i] == NF_OPEN)
+        return;
+    if (other->holds[i] != NF_NONE || nf_ip6_parse(batch.text[i], batch.size[i], value, &zone, &position) == NF_OK)
+        fail("a row that may be IPv6", i, other->holds[i], NF_OPEN);
 }
 
 static void check_batch(void)
@@ -155,12 +179,8 @@ static void check_batch(void)
     for (const char *name; (name = nf_kernels_name(forms)) != NULL; forms++) {
         nf_kernels_use(name);
         ask(nf_active->ip4_parse_rows, &other);
-        for (size_t i = 0; i < batch.n; i++) {
-            if (scalar.verdict[i] != other.verdict[i])
-                fail(name, i, other.verdict[i], scalar.verdict[i]);
-            if (scalar.value[i] != other.value[i])
-                fail("value against scalar", i, other.value[i], scalar.value[i]);
-        }
+        for (size_t i = 0; i < batch.n; i++)
+            compare_forms(name, i, &scalar, &other);
     }
     total += batch.n;
 }

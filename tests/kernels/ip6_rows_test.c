@@ -73,15 +73,15 @@ static void fail(const char *why, size_t i, int got, int wanted)
 
 /* What comes out of one form; guard bytes show a write past the end. */
 typedef struct {
-    uint8_t before[64], value[ROWS][16], behind[64], verdict[ROWS + 64];
+    uint8_t before[64], value[ROWS][16], behind[64], holds[ROWS + 64];
 } answers;
 
 static void ask(void (*parse)(nf_rows, size_t, uint8_t (*)[16], uint8_t *), answers *a)
 {
     memset(a, 0xA5, sizeof *a);
-    parse((nf_rows){batch.text, batch.size}, batch.n, a->value, a->verdict);
+    parse((nf_rows){batch.text, batch.size}, batch.n, a->value, a->holds);
     for (size_t k = 0; k < 64; k++)
-        if (a->before[k] != 0xA5 || a->behind[k] != 0xA5 || a->verdict[batch.n + k] != 0xA5)
+        if (a->before[k] != 0xA5 || a->behind[k] != 0xA5 || a->holds[batch.n + k] != 0xA5)
             fail("a write outside the answers", batch.n - 1, (int)k, 0);
     for (size_t k = 0; k < 16 && batch.n < ROWS; k++)
         if (a->value[batch.n][k] != 0xA5)
@@ -101,8 +101,8 @@ static void compare_with_libc(size_t i, const answers *scalar)
     memcpy(text, batch.text[i], size);
     text[size] = 0;
     const int good = inet_pton(AF_INET6, text, value) == 1;
-    if (scalar->verdict[i] != good)
-        fail("scalar against inet_pton", i, scalar->verdict[i], good);
+    if ((scalar->holds[i] == NF_IP6) != good)
+        fail("scalar against inet_pton", i, scalar->holds[i], good);
     if (good && memcmp(scalar->value[i], value, 16) != 0)
         fail("value of scalar against inet_pton", i, scalar->value[i][15], value[15]);
 }
@@ -113,13 +113,13 @@ static void check_scalar(const answers *scalar)
 
     for (size_t i = 0; i < batch.n; i++) {
         compare_with_libc(i, scalar);
-        if (batch.known[i] && scalar->verdict[i] == NF_ROW_INVALID)
-            fail("a valid row", i, NF_ROW_INVALID, NF_ROW_VALID);
+        if (batch.known[i] && scalar->holds[i] == NF_NONE)
+            fail("a valid row", i, NF_NONE, NF_IP6);
         if (batch.known[i] && memcmp(scalar->value[i], batch.expected[i], 16) != 0)
             fail("value of a valid row", i, scalar->value[i][15], batch.expected[i][15]);
-        if (scalar->verdict[i] == NF_ROW_INVALID && memcmp(scalar->value[i], zeros, 16) != 0)
+        if (scalar->holds[i] == NF_NONE && memcmp(scalar->value[i], zeros, 16) != 0)
             fail("value of an invalid row", i, scalar->value[i][0], 0);
-        valid += scalar->verdict[i] != NF_ROW_INVALID;
+        valid += scalar->holds[i] != NF_NONE;
     }
 }
 
@@ -134,8 +134,8 @@ static void check_batch(void)
         nf_kernels_use(name);
         ask(nf_active->ip6_parse_rows, &other);
         for (size_t i = 0; i < batch.n; i++) {
-            if (scalar.verdict[i] != other.verdict[i])
-                fail(name, i, other.verdict[i], scalar.verdict[i]);
+            if (scalar.holds[i] != other.holds[i])
+                fail(name, i, other.holds[i], scalar.holds[i]);
             if (memcmp(scalar.value[i], other.value[i], 16) != 0)
                 fail("value against scalar", i, other.value[i][15], scalar.value[i][15]);
         }

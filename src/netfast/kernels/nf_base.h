@@ -64,6 +64,9 @@ typedef enum {
     NF_REASONS           /* how many there are */
 } nf_reason;
 
+/* What a row holds: one byte.  NF_OPEN is an answer on the way: no IPv4 address, and not yet known whether IPv6. */
+enum { NF_NONE = 0, NF_OPEN = 1, NF_IP4 = 4, NF_IP6 = 6, NF_IP6_ZONED = 0x86 };
+
 /* A column of packed addresses: 16 network-order bytes a row. */
 typedef uint8_t (*nf_packed)[16];
 

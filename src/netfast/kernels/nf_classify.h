@@ -10,9 +10,8 @@ void nf_classify_init(void);
 uint8_t nf_classify_ip4(uint32_t value);
 uint8_t nf_classify_ip6(const uint8_t value[16]);
 
-void nf_classify_ip4_column(const uint32_t *value, size_t n, uint8_t *code);
-/* The same; code 0 where valid is 0 (it is 1 elsewhere). */
-void nf_classify_ip4_valid(const uint32_t *value, const uint8_t *valid, size_t n, uint8_t *code);
+/* Code 0 where holds[i] is not NF_IP4; `holds` may be NULL: all are. */
+void nf_classify_ip4_column(const uint32_t *value, const uint8_t *holds, size_t n, uint8_t *code);
 void nf_classify_ip6_column(const uint8_t (*value)[16], size_t n, uint8_t *code);
 
 /* The IPv4 address that an IPv6 address carries: mapped (RFC 4291), 64:ff9b::/96 (RFC 6052), 6to4 (RFC 3056), or the

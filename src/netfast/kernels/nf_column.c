@@ -6,11 +6,9 @@
 #include "nf_column.h"
 
 #include "nf_classify.h"
-#include "nf_dispatch.h"
 #include "nf_rows.h"
 
 enum {
-    BLOCK = 256,
     PAD = 16,
     UCS4_MAX = NF_TEXT_ROOM - PAD, /* characters of a text that are looked at */
     TOO_LONG = 1 << 28,            /* bytes: no address is, and it fits every type of size */
@@ -18,9 +16,9 @@ enum {
 
 /* A block of rows, and room for the copies of those that need one. */
 typedef struct {
-    const uint8_t *text[BLOCK];
-    uint32_t size[BLOCK];
-    uint8_t room[BLOCK][NF_TEXT_ROOM];
+    const uint8_t *text[NF_BLOCK];
+    uint32_t size[NF_BLOCK];
+    uint8_t room[NF_BLOCK][NF_TEXT_ROOM];
 } nf_block_rows;
 
 /* As it lies in memory: size, then up to 12 bytes of text, or the first 4 of them and where all are. */
@@ -183,6 +181,24 @@ static bool text_rows(const nf_column *column, size_t first, size_t n, nf_block_
     return true;
 }
 
+/* IPv4 of a block of texts.  Arrow's usual ones are parsed as they lie; their rows are made only if some may be IPv6. */
+static nf_left parse_ip4_texts(const nf_column *column, size_t first, size_t n, nf_block_rows *block, uint32_t *v4,
+                               uint8_t *holds)
+{
+    const uint8_t *offsets = column->rows + 4 * first;
+    nf_left left;
+    if (column->layout == NF_TEXT32 && !column->validity && nf_load_int32(offsets + 4) >= PAD) {
+        int32_t last = nf_load_int32(column->rows + 4 * column->n);
+        left = nf_active->ip4_parse_text32(column->data, offsets, n, last, v4, holds);
+        if (!(left & NF_LEFT_OPEN) || (left & NF_LEFT_OUTSIDE))
+            return left;
+        return text32_rows(column, first, n, block) ? left : NF_LEFT_OUTSIDE;
+    }
+    if (!text_rows(column, first, n, block))
+        return NF_LEFT_OUTSIDE;
+    return nf_active->ip4_parse_rows((nf_rows){block->text, block->size}, n, v4, holds);
+}
+
 bool nf_column_text(const nf_column *column, size_t row, uint8_t room[NF_TEXT_ROOM], const uint8_t **text,
                     uint32_t *size)
 {
@@ -230,17 +246,26 @@ static void clear_nulls(const nf_column *column, size_t first, size_t n, uint8_t
 
 /* ---- the two walks --------------------------------------------------------------------------------------------- */
 
-static bool classify_block(const nf_column *column, size_t first, size_t n, bool unwrap, uint8_t *code)
+static bool classify_texts(const nf_column *column, size_t first, size_t n, bool unwrap, uint8_t *code)
 {
     nf_block_rows block;
-    uint32_t room[BLOCK];
+    uint32_t v4[NF_BLOCK];
+    uint8_t holds[NF_BLOCK];
+    const nf_left left = parse_ip4_texts(column, first, n, &block, v4, holds);
+    if (left & NF_LEFT_OUTSIDE)
+        return false;
+    nf_classify_block((nf_rows){block.text, block.size}, n, left, v4, holds, unwrap, code);
+    return true;
+}
+
+static bool classify_block(const nf_column *column, size_t first, size_t n, bool unwrap, uint8_t *code)
+{
+    uint32_t room[NF_BLOCK];
     if (column->layout == NF_UINT32 || column->layout == NF_PACKED4)
-        nf_classify_ip4_column(ip4_values(column, first, n, room), n, code);
+        nf_classify_ip4_column(ip4_values(column, first, n, room), NULL, n, code);
     else if (column->layout == NF_PACKED16)
         classify_packed16(column, first, n, unwrap, code);
-    else if (text_rows(column, first, n, &block))
-        nf_classify_rows((nf_rows){block.text, block.size}, n, unwrap, code);
-    else
+    else if (!classify_texts(column, first, n, unwrap, code))
         return false;
     clear_nulls(column, first, n, code);
     return true;
@@ -248,8 +273,8 @@ static bool classify_block(const nf_column *column, size_t first, size_t n, bool
 
 bool nf_classify_column(const nf_column *column, size_t first, size_t n, bool unwrap, uint8_t *code)
 {
-    for (size_t i = 0; i < n; i += BLOCK)
-        if (!classify_block(column, first + i, n - i < BLOCK ? n - i : BLOCK, unwrap, code + i))
+    for (size_t i = 0; i < n; i += NF_BLOCK)
+        if (!classify_block(column, first + i, n - i < NF_BLOCK ? n - i : NF_BLOCK, unwrap, code + i))
             return false;
     return true;
 }
@@ -257,7 +282,7 @@ bool nf_classify_column(const nf_column *column, size_t first, size_t n, bool un
 static void hold_ip4(const nf_column *column, size_t first, size_t n, uint32_t *v4, uint8_t (*packed)[16],
                      uint8_t *holds)
 {
-    uint32_t room[BLOCK];
+    uint32_t room[NF_BLOCK];
     const uint32_t *value = ip4_values(column, first, n, room);
     for (size_t i = 0; i < n; i++) {
         bool null = nf_is_null(column, first + i);
@@ -268,6 +293,18 @@ static void hold_ip4(const nf_column *column, size_t first, size_t n, uint32_t *
         else if (packed)
             nf_pack_ip4(value[i], packed[i]);
     }
+}
+
+/* False if something points outside.  *done is n, or 0 when an IPv6 row has no place to go. */
+static bool parse_texts(const nf_column *column, size_t first, size_t n, uint32_t *v4, nf_packed packed, uint8_t *holds,
+                        size_t *done)
+{
+    nf_block_rows block;
+    const nf_left left = parse_ip4_texts(column, first, n, &block, v4, holds);
+    if (left & NF_LEFT_OUTSIDE)
+        return false;
+    *done = nf_parse_block((nf_rows){block.text, block.size}, n, left, v4, packed, holds) ? n : 0;
+    return true;
 }
 
 /* How many of the rows were done. */
@@ -291,17 +328,14 @@ static size_t hold_packed16(const nf_column *column, size_t first, size_t n, uin
 bool nf_parse_column(const nf_column *column, size_t first, size_t n, uint32_t *v4, uint8_t (*packed)[16],
                      uint8_t *holds, size_t *done)
 {
-    nf_block_rows block;
     for (size_t i = *done = 0; i < n; i = *done) {
-        size_t some = n - i < BLOCK ? n - i : BLOCK, parsed = some;
+        size_t some = n - i < NF_BLOCK ? n - i : NF_BLOCK, parsed = some;
         uint8_t(*into)[16] = packed ? packed + i : NULL;
         if (column->layout == NF_UINT32 || column->layout == NF_PACKED4)
             hold_ip4(column, first + i, some, v4 + i, into, holds + i);
         else if (column->layout == NF_PACKED16)
             parsed = hold_packed16(column, first + i, some, v4 + i, into, holds + i);
-        else if (text_rows(column, first + i, some, &block))
-            parsed = nf_parse_rows((nf_rows){block.text, block.size}, some, v4 + i, into, holds + i);
-        else
+        else if (!parse_texts(column, first + i, some, v4 + i, into, holds + i, &parsed))
             return false;
         *done += parsed;
         if (parsed < some)

@@ -6,18 +6,36 @@
 #include "nf_ip6_rows.h"
 #include "nf_offsets.h"
 
-static const nf_kernels scalar = {"scalar", nf_ip4_parse_rows_scalar, nf_ip6_parse_rows_scalar, nf_offset_rows_scalar,
-                                  nf_scan_scalar};
+static const nf_kernels scalar = {
+    .name = "scalar",
+    .ip4_parse_rows = nf_ip4_parse_rows_scalar,
+    .ip4_parse_text32 = nf_ip4_parse_text32_scalar,
+    .ip6_parse_rows = nf_ip6_parse_rows_scalar,
+    .offset_rows = nf_offset_rows_scalar,
+    .scan = nf_scan_scalar,
+};
 
 #ifdef NF_HAVE_AVX2
-static const nf_kernels avx2 = {"avx2", nf_ip4_parse_rows_avx2, nf_ip6_parse_rows_avx2, nf_offset_rows_avx2,
-                                nf_scan_avx2};
+static const nf_kernels avx2 = {
+    .name = "avx2",
+    .ip4_parse_rows = nf_ip4_parse_rows_avx2,
+    .ip4_parse_text32 = nf_ip4_parse_text32_avx2,
+    .ip6_parse_rows = nf_ip6_parse_rows_avx2,
+    .offset_rows = nf_offset_rows_avx2,
+    .scan = nf_scan_avx2,
+};
 #endif
 
 #ifdef NF_HAVE_NEON
 /* Reading text is where vectors pay most; the row parsers have no NEON form yet and use the reference. */
-static const nf_kernels neon = {"neon", nf_ip4_parse_rows_scalar, nf_ip6_parse_rows_scalar, nf_offset_rows_scalar,
-                                nf_scan_neon};
+static const nf_kernels neon = {
+    .name = "neon",
+    .ip4_parse_rows = nf_ip4_parse_rows_scalar,
+    .ip4_parse_text32 = nf_ip4_parse_text32_scalar,
+    .ip6_parse_rows = nf_ip6_parse_rows_scalar,
+    .offset_rows = nf_offset_rows_scalar,
+    .scan = nf_scan_neon,
+};
 #endif
 
 const nf_kernels *nf_active = &scalar;

@@ -5,15 +5,25 @@
 #include "nf_base.h"
 #include "nf_scan.h"
 
-/* What a row parser says of a row. */
-enum { NF_ROW_INVALID = 0, NF_ROW_VALID = 1, NF_ROW_ZONED = 2 /* valid, with a zone id */ };
+/* What is left of rows when those of IPv4 have been parsed: a set of these. */
+typedef enum {
+    NF_LEFT_NONE = 0,
+    NF_LEFT_SOME = 1,    /* some rows hold no IPv4 address */
+    NF_LEFT_OPEN = 2,    /* some of these are NF_OPEN */
+    NF_LEFT_OUTSIDE = 4, /* offsets point outside: nothing was read there, values and holds are undefined */
+} nf_left;
 
 typedef struct {
     const char *name;
-    /* IPv4 text to host-order integers; verdict[i] is NF_ROW_VALID or NF_ROW_INVALID, and then value[i] is 0. */
-    void (*ip4_parse_rows)(nf_rows rows, size_t n, uint32_t *value, uint8_t *verdict);
-    /* IPv6 text to network-order bytes; all zero where invalid. */
-    void (*ip6_parse_rows)(nf_rows rows, size_t n, uint8_t (*value)[16], uint8_t *verdict);
+    /* IPv4 text to host-order integers; holds[i] is NF_IP4, or NF_NONE or NF_OPEN, and then value[i] is 0.  A row of
+     * IPv6 is always open; of the others, forms may differ in which are. */
+    nf_left (*ip4_parse_rows)(nf_rows rows, size_t n, uint32_t *value, uint8_t *holds);
+    /* The same of rows between n + 1 offsets (int32, unaligned) into data, which are checked: all in [0, last], none
+     * below the one before.  Promise: if they are, the first text ends 16 bytes behind data, or further. */
+    nf_left (*ip4_parse_text32)(const uint8_t *data, const uint8_t *offsets, size_t n, int32_t last, uint32_t *value,
+                                uint8_t *holds);
+    /* IPv6 text to network-order bytes; holds[i] is NF_IP6, NF_IP6_ZONED or NF_NONE, and then value[i] is all zero. */
+    void (*ip6_parse_rows)(nf_rows rows, size_t n, uint8_t (*value)[16], uint8_t *holds);
     /* n rows of text from n + 1 offsets (int32, unaligned) into data; false if one points outside [0, last]. */
     bool (*offset_rows)(const uint8_t *data, const uint8_t *offsets, size_t n, int32_t last, const uint8_t **text,
                         uint32_t *size);

@@ -2,10 +2,7 @@
 #ifndef NF_ROWS_H
 #define NF_ROWS_H
 
-#include "nf_base.h"
-
-/* What a row holds. */
-enum { NF_NONE = 0, NF_IP4 = 4, NF_IP6 = 6, NF_IP6_ZONED = 0x86 };
+#include "nf_dispatch.h"
 
 /* Text rows to codes; 0 where the text is no address.  With `unwrap` an IPv6 address that carries an IPv4 one counts
  * as what it carries. */
@@ -14,7 +11,15 @@ void nf_classify_rows(nf_rows rows, size_t n, bool unwrap, uint8_t *code);
 /* Text rows to addresses: holds[i] is one of the above, v4[i] the host-order value of an IPv4 row (else 0), and
  * packed[i], unless packed is NULL, the 16 network-order bytes with IPv4 as ::ffff:a.b.c.d (all zero where invalid).
  * Returns the rows done: n, or fewer when packed is NULL and an IPv6 row has come; call again from there. */
-size_t nf_parse_rows(nf_rows rows, size_t n, uint32_t *v4, uint8_t (*packed)[16], uint8_t *holds);
+size_t nf_parse_rows(nf_rows rows, size_t n, uint32_t *v4, nf_packed packed, uint8_t *holds);
+
+/* The second halves of these, for rows whose IPv4 has been parsed, NF_BLOCK at most: so many stay in the first-level
+ * cache between the halves.  `rows` is read only if NF_LEFT_OPEN is among what is left.
+ * nf_parse_block returns false, and v4 and holds of the block are undefined, if an IPv6 row has no place to go. */
+enum { NF_BLOCK = 256 };
+void nf_classify_block(nf_rows rows, size_t n, nf_left left, const uint32_t *v4, const uint8_t *holds, bool unwrap,
+                       uint8_t *code);
+bool nf_parse_block(nf_rows rows, size_t n, nf_left left, const uint32_t *v4, nf_packed packed, uint8_t *holds);
 
 /* The codes of `n` rows already parsed, as nf_parse_rows leaves them. */
 void nf_classify_packed(const uint8_t (*packed)[16], const uint8_t *holds, size_t n, bool unwrap, uint8_t *code);

@@ -113,8 +113,8 @@ static inline void put_ip6(nf_hits *hits, size_t hit, const uint8_t packed[16])
 static void parse_pending(nf_search *search)
 {
     nf_pending *pending = &search->pending;
-    uint8_t packed[PENDING][16], verdict[PENDING];
-    nf_active->ip6_parse_rows((nf_rows){pending->text, pending->size}, pending->n, packed, verdict);
+    uint8_t packed[PENDING][16], holds[PENDING];
+    nf_active->ip6_parse_rows((nf_rows){pending->text, pending->size}, pending->n, packed, holds);
     for (size_t k = 0; k < pending->n; k++)
         put_ip6(search->hits, pending->hit[k], packed[k]);
     pending->n = 0;
