@@ -111,8 +111,26 @@ void nf_classify_ip4_column(const uint32_t *value, const uint8_t *holds, size_t 
         classify_block(value + i, holds ? holds + i : NULL, n - i < BLOCK ? n - i : BLOCK, code + i);
 }
 
-/* Four steps answer all but ::/8, 100::/16, 2001::/23 and 2620:4f::/32; again the rest is gathered, for a branch a row
- * would cost more than the steps. */
+/* Takes n rows from byte `from` of their addresses to byte `to`, and keeps those of them that have no answer yet.
+ * No step asks whether there is one: an answer leads to itself. */
+static inline size_t descend_rows(const uint8_t (*value)[16], uint16_t *row, size_t n, unsigned from, unsigned to,
+                                  uint8_t *code)
+{
+    size_t left = 0;
+    for (size_t k = 0; k < n; k++) {
+        const uint16_t i = row[k];
+        unsigned state = code[i];
+        for (unsigned byte = from; byte < to; byte++)
+            state = step[state][value[i][byte]];
+        code[i] = (uint8_t)state;
+        row[left] = i;
+        left += state >= NF_BLOCK_COUNT;
+    }
+    return left;
+}
+
+/* Four steps answer all but ::/8, 64:ff9b::/32, 100::/16, 2001::/23 and 2620:4f::/32, twelve all but a few hosts.  What
+ * is left is gathered, for a branch a row would cost more than the steps: 20 % of mapped rows cost 1.5 times the rest. */
 static void classify_ip6_block(const uint8_t (*value)[16], size_t n, uint8_t *code)
 {
     uint16_t deeper[BLOCK];
@@ -123,8 +141,8 @@ static void classify_ip6_block(const uint8_t (*value)[16], size_t n, uint8_t *co
         deeper[left] = (uint16_t)i;
         left += code[i] >= NF_BLOCK_COUNT;
     }
-    for (size_t k = 0; k < left; k++)
-        code[deeper[k]] = nf_classify_ip6(value[deeper[k]]);
+    left = descend_rows(value, deeper, left, 4, 12, code);
+    descend_rows(value, deeper, left, 12, 16, code);
 }
 
 void nf_classify_ip6_column(const uint8_t (*value)[16], size_t n, uint8_t *code)

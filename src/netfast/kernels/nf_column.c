@@ -6,6 +6,7 @@
 #include "nf_column.h"
 
 #include "nf_classify.h"
+#include "nf_ip6_rows.h"
 #include "nf_rows.h"
 
 enum {
@@ -181,13 +182,21 @@ static bool text_rows(const nf_column *column, size_t first, size_t n, nf_block_
     return true;
 }
 
+/* Whether the first row of a block ends where 16 bytes may be read, and has no colon there. */
+static bool begins_with_ip4(const nf_column *column, const uint8_t *offsets)
+{
+    const int32_t last = nf_load_int32(column->rows + 4 * column->n);
+    const int32_t from = nf_load_int32(offsets), to = nf_load_int32(offsets + 4);
+    return to >= PAD && to <= last && from <= to && !nf_may_be_ip6(column->data + to - PAD, PAD);
+}
+
 /* IPv4 of a block of texts.  Arrow's usual ones are parsed as they lie; their rows are made only if some may be IPv6. */
 static nf_left parse_ip4_texts(const nf_column *column, size_t first, size_t n, nf_block_rows *block, uint32_t *v4,
                                uint8_t *holds)
 {
     const uint8_t *offsets = column->rows + 4 * first;
     nf_left left;
-    if (column->layout == NF_TEXT32 && !column->validity && nf_load_int32(offsets + 4) >= PAD) {
+    if (column->layout == NF_TEXT32 && !column->validity && begins_with_ip4(column, offsets)) {
         int32_t last = nf_load_int32(column->rows + 4 * column->n);
         left = nf_active->ip4_parse_text32(column->data, offsets, n, last, v4, holds);
         if (!(left & NF_LEFT_OPEN) || (left & NF_LEFT_OUTSIDE))
@@ -196,7 +205,7 @@ static nf_left parse_ip4_texts(const nf_column *column, size_t first, size_t n, 
     }
     if (!text_rows(column, first, n, block))
         return NF_LEFT_OUTSIDE;
-    return nf_active->ip4_parse_rows((nf_rows){block->text, block->size}, n, v4, holds);
+    return nf_parse_ip4_block((nf_rows){block->text, block->size}, n, v4, holds);
 }
 
 bool nf_column_text(const nf_column *column, size_t row, uint8_t room[NF_TEXT_ROOM], const uint8_t **text,

@@ -10,7 +10,8 @@ typedef enum {
     NF_LEFT_NONE = 0,
     NF_LEFT_SOME = 1,    /* some rows hold no IPv4 address */
     NF_LEFT_OPEN = 2,    /* some of these are NF_OPEN */
-    NF_LEFT_OUTSIDE = 4, /* offsets point outside: nothing was read there, values and holds are undefined */
+    NF_LEFT_UNTRIED = 4, /* the open ones may be of IPv4 still (nf_rows.h) */
+    NF_LEFT_OUTSIDE = 8, /* offsets point outside: nothing was read there, values and holds are undefined */
 } nf_left;
 
 typedef struct {

@@ -20,21 +20,8 @@
 #include "nf_ip4_rows.h"
 
 #include "nf_ip4.h"
+#include "nf_ip6_rows.h"
 #include "nf_offsets.h"
-
-/* Whether any of the 16 bytes that end the text is a colon (a colon in front of a short text costs time, no more).
- * An address without a zone has one there, for its groups have four digits at most. */
-static inline bool may_be_ip6(const uint8_t *text, uint32_t size)
-{
-    const uint64_t ones = 0x0101010101010101u, tops = 0x8080808080808080u;
-    uint64_t front, back;
-    memcpy(&front, text + size - 16, 8);
-    memcpy(&back, text + size - 8, 8);
-    front ^= ones * ':';
-    back ^= ones * ':';
-    uint64_t zero_byte = ((front - ones) & ~front & tops) | ((back - ones) & ~back & tops);
-    return (zero_byte != 0) | (size > 16);
-}
 
 nf_left nf_ip4_parse_rows_scalar(nf_rows rows, size_t n, uint32_t *value, uint8_t *holds)
 {
@@ -44,7 +31,7 @@ nf_left nf_ip4_parse_rows_scalar(nf_rows rows, size_t n, uint32_t *value, uint8_
         value[i] = 0;
         holds[i] = NF_IP4;
         if (nf_ip4_parse(rows.text[i], rows.size[i], &value[i], &position) != NF_OK) {
-            holds[i] = may_be_ip6(rows.text[i], rows.size[i]) ? NF_OPEN : NF_NONE;
+            holds[i] = nf_may_be_ip6(rows.text[i], rows.size[i]) ? NF_OPEN : NF_NONE;
             left |= holds[i] == NF_OPEN ? NF_LEFT_OPEN | NF_LEFT_SOME : NF_LEFT_SOME;
         }
     }

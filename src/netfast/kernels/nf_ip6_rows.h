@@ -15,4 +15,18 @@ void nf_ip6_parse_rows_scalar(nf_rows rows, size_t n, uint8_t (*value)[16], uint
 void nf_ip6_parse_rows_avx2(nf_rows rows, size_t n, uint8_t (*value)[16], uint8_t *holds);
 #endif
 
+/* Whether it is worth a try: any of the 16 bytes that end the text is a colon (one in front of a short text costs time,
+ * no more).  An address without a zone has one there, for its groups have four digits at most. */
+static inline bool nf_may_be_ip6(const uint8_t *text, uint32_t size)
+{
+    const uint64_t ones = 0x0101010101010101u, tops = 0x8080808080808080u;
+    uint64_t front, back;
+    memcpy(&front, text + size - 16, 8);
+    memcpy(&back, text + size - 8, 8);
+    front ^= ones * ':';
+    back ^= ones * ':';
+    uint64_t zero_byte = ((front - ones) & ~front & tops) | ((back - ones) & ~back & tops);
+    return (zero_byte != 0) | (size > 16);
+}
+
 #endif

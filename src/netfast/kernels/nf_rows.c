@@ -1,8 +1,10 @@
 /* nf_rows.c - every row goes through the IPv4 form; what that leaves and may be IPv6 is gathered and goes through the
- * other.  Blocks of rows keep everything between the two in the first-level cache, and nothing branches on a row. */
+ * other.  Where rows look like IPv6 it is the other way round.  Blocks of rows keep everything between the two in the
+ * first-level cache, and nothing branches on a row. */
 #include "nf_rows.h"
 
 #include "nf_classify.h"
+#include "nf_ip6_rows.h"
 
 /* The rows of a block that may be IPv6. */
 typedef struct {
@@ -15,19 +17,66 @@ typedef struct {
     uint8_t code[NF_BLOCK];
 } nf_rest;
 
-static void parse_rest(nf_rows rows, size_t n, const uint8_t *holds, nf_rest *rest)
+static bool looks_like_ip6(nf_rows rows, size_t n)
 {
-    size_t open = 0;
+    const size_t sample[] = {0, n / 2, n - 1};
+    for (size_t k = 0; k < 3; k++)
+        if (!nf_may_be_ip6(rows.text[sample[k]], rows.size[sample[k]]))
+            return false;
+    return true;
+}
+
+nf_left nf_parse_ip4_block(nf_rows rows, size_t n, uint32_t *v4, uint8_t *holds)
+{
+    if (n == 0 || !looks_like_ip6(rows, n))
+        return nf_active->ip4_parse_rows(rows, n, v4, holds);
+    memset(v4, 0, n * sizeof *v4);
+    memset(holds, NF_OPEN, n);
+    return NF_LEFT_SOME | NF_LEFT_OPEN | NF_LEFT_UNTRIED;
+}
+
+static void gather_open(nf_rows rows, size_t n, const uint8_t *holds, nf_rest *rest)
+{
+    rest->n = 0;
     for (size_t i = 0; i < n; i++) {
-        rest->row[open] = (uint16_t)i;
-        open += holds[i] == NF_OPEN;
+        rest->row[rest->n] = (uint16_t)i;
+        rest->n += holds[i] == NF_OPEN;
     }
-    for (size_t k = 0; k < open; k++) {
+    for (size_t k = 0; k < rest->n; k++) {
         rest->text[k] = rows.text[rest->row[k]];
         rest->size[k] = rows.size[rest->row[k]];
     }
-    rest->n = open;
-    nf_active->ip6_parse_rows((nf_rows){rest->text, rest->size}, open, rest->value, rest->holds);
+}
+
+/* Rows of IPv4 among those that turned out not to be IPv6. */
+static void try_ip4(const nf_rest *rest, uint32_t *v4, uint8_t *holds)
+{
+    const uint8_t *text[NF_BLOCK];
+    uint32_t size[NF_BLOCK], value[NF_BLOCK];
+    uint16_t row[NF_BLOCK];
+    uint8_t found[NF_BLOCK];
+    size_t n = 0;
+    for (size_t k = 0; k < rest->n; k++) {
+        text[n] = rest->text[k];
+        size[n] = rest->size[k];
+        row[n] = rest->row[k];
+        n += rest->holds[k] == NF_NONE;
+    }
+    nf_active->ip4_parse_rows((nf_rows){text, size}, n, value, found);
+    for (size_t k = 0; k < n; k++) {
+        if (found[k] != NF_IP4)
+            continue;
+        v4[row[k]] = value[k];
+        holds[row[k]] = NF_IP4;
+    }
+}
+
+static void parse_rest(nf_rows rows, size_t n, nf_left left, uint32_t *v4, uint8_t *holds, nf_rest *rest)
+{
+    gather_open(rows, n, holds, rest);
+    nf_active->ip6_parse_rows((nf_rows){rest->text, rest->size}, rest->n, rest->value, rest->holds);
+    if (left & NF_LEFT_UNTRIED)
+        try_ip4(rest, v4, holds);
 }
 
 static uint8_t classify_one(const uint8_t value[16], bool unwrap)
@@ -45,17 +94,17 @@ static void classify_rest(nf_rest *rest, bool unwrap)
         rest->code[k] &= rest->holds[k] == NF_NONE ? 0 : 0xff;
 }
 
-void nf_classify_block(nf_rows rows, size_t n, nf_left left, const uint32_t *v4, const uint8_t *holds, bool unwrap,
-                       uint8_t *code)
+void nf_classify_block(nf_rows rows, size_t n, nf_left left, uint32_t *v4, uint8_t *holds, bool unwrap, uint8_t *code)
 {
     nf_rest rest;
+    rest.n = 0;
+    if (left & NF_LEFT_OPEN) {
+        parse_rest(rows, n, left, v4, holds, &rest);
+        classify_rest(&rest, unwrap);
+    }
     nf_classify_ip4_column(v4, left ? holds : NULL, n, code);
-    if (!(left & NF_LEFT_OPEN))
-        return;
-    parse_rest(rows, n, holds, &rest);
-    classify_rest(&rest, unwrap);
     for (size_t k = 0; k < rest.n; k++)
-        code[rest.row[k]] = rest.code[k];
+        code[rest.row[k]] |= rest.code[k]; /* one of the two is 0 */
 }
 
 void nf_classify_rows(nf_rows rows, size_t n, bool unwrap, uint8_t *code)
@@ -65,7 +114,7 @@ void nf_classify_rows(nf_rows rows, size_t n, bool unwrap, uint8_t *code)
     for (size_t i = 0; i < n; i += NF_BLOCK) {
         const size_t some = n - i < NF_BLOCK ? n - i : NF_BLOCK;
         const nf_rows block = {rows.text + i, rows.size + i};
-        const nf_left left = nf_active->ip4_parse_rows(block, some, v4, holds);
+        const nf_left left = nf_parse_ip4_block(block, some, v4, holds);
         nf_classify_block(block, some, left, v4, holds, unwrap, code + i);
     }
 }
@@ -87,20 +136,22 @@ static void pack_block(const uint32_t *v4, const uint8_t *holds, size_t n, uint8
     }
 }
 
-bool nf_parse_block(nf_rows rows, size_t n, nf_left left, const uint32_t *v4, nf_packed packed, uint8_t *holds)
+bool nf_parse_block(nf_rows rows, size_t n, nf_left left, uint32_t *v4, nf_packed packed, uint8_t *holds)
 {
     nf_rest rest;
+    rest.n = 0;
+    if (left & NF_LEFT_OPEN)
+        parse_rest(rows, n, left, v4, holds, &rest);
     if (packed)
         pack_block(v4, holds, n, packed);
-    if (!(left & NF_LEFT_OPEN))
-        return true;
-    parse_rest(rows, n, holds, &rest);
     for (size_t k = 0; k < rest.n; k++) {
+        const uint16_t row = rest.row[k];
         if (rest.holds[k] != NF_NONE && !packed)
             return false;
-        holds[rest.row[k]] = rest.holds[k];
-        if (packed)
-            memcpy(packed[rest.row[k]], rest.value[k], 16);
+        if (holds[row] == NF_OPEN)
+            holds[row] = rest.holds[k];
+        if (packed && holds[row] != NF_IP4)
+            memcpy(packed[row], rest.value[k], 16);
     }
     return true;
 }
@@ -110,7 +161,7 @@ size_t nf_parse_rows(nf_rows rows, size_t n, uint32_t *v4, nf_packed packed, uin
     for (size_t i = 0; i < n; i += NF_BLOCK) {
         const size_t some = n - i < NF_BLOCK ? n - i : NF_BLOCK;
         const nf_rows block = {rows.text + i, rows.size + i};
-        const nf_left left = nf_active->ip4_parse_rows(block, some, v4 + i, holds + i);
+        const nf_left left = nf_parse_ip4_block(block, some, v4 + i, holds + i);
         if (!nf_parse_block(block, some, left, v4 + i, packed ? packed + i : NULL, holds + i))
             return i;
     }

@@ -13,13 +13,16 @@ void nf_classify_rows(nf_rows rows, size_t n, bool unwrap, uint8_t *code);
  * Returns the rows done: n, or fewer when packed is NULL and an IPv6 row has come; call again from there. */
 size_t nf_parse_rows(nf_rows rows, size_t n, uint32_t *v4, nf_packed packed, uint8_t *holds);
 
-/* The second halves of these, for rows whose IPv4 has been parsed, NF_BLOCK at most: so many stay in the first-level
- * cache between the halves.  `rows` is read only if NF_LEFT_OPEN is among what is left.
- * nf_parse_block returns false, and v4 and holds of the block are undefined, if an IPv6 row has no place to go. */
+/* The two halves of these, on NF_BLOCK rows at most: so many stay in the first-level cache between the halves.
+ *
+ * First IPv4, as ip4_parse_rows has it; but where rows look like IPv6 it is left for later (NF_LEFT_UNTRIED). */
 enum { NF_BLOCK = 256 };
-void nf_classify_block(nf_rows rows, size_t n, nf_left left, const uint32_t *v4, const uint8_t *holds, bool unwrap,
-                       uint8_t *code);
-bool nf_parse_block(nf_rows rows, size_t n, nf_left left, const uint32_t *v4, nf_packed packed, uint8_t *holds);
+nf_left nf_parse_ip4_block(nf_rows rows, size_t n, uint32_t *v4, uint8_t *holds);
+
+/* Then what that left.  `rows` is read only if NF_LEFT_OPEN is in it.  nf_parse_block returns false, and v4 and holds
+ * of the block are undefined, if an IPv6 row has no place to go. */
+void nf_classify_block(nf_rows rows, size_t n, nf_left left, uint32_t *v4, uint8_t *holds, bool unwrap, uint8_t *code);
+bool nf_parse_block(nf_rows rows, size_t n, nf_left left, uint32_t *v4, nf_packed packed, uint8_t *holds);
 
 /* The codes of `n` rows already parsed, as nf_parse_rows leaves them. */
 void nf_classify_packed(const uint8_t (*packed)[16], const uint8_t *holds, size_t n, bool unwrap, uint8_t *code);
