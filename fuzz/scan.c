@@ -76,6 +76,11 @@ static size_t scan_part(const uint8_t *text, size_t size, size_t from, size_t un
     return next;
 }
 
+static nf_masks masks_at(uint64_t *m, size_t n)
+{
+    return (nf_masks){m, m + n, m + 2 * n, m + 3 * n, m + 4 * n};
+}
+
 static void check_masks(const uint8_t *text, size_t size)
 {
     static nf_text_masks *const forms[] = {
@@ -89,12 +94,13 @@ static void check_masks(const uint8_t *text, size_t size)
     };
     const size_t blocks = size / 64;
     uint8_t *whole = copy_of(text, 64 * blocks);
-    nf_masks *wanted = exactly(blocks * sizeof *wanted), *got = exactly(blocks * sizeof *got);
-    nf_text_masks_scalar(whole, blocks, wanted);
+    const size_t kinds = 5;
+    uint64_t *wanted = exactly(kinds * blocks * sizeof *wanted), *got = exactly(kinds * blocks * sizeof *got);
+    nf_text_masks_scalar(whole, blocks, masks_at(wanted, blocks));
     for (size_t form = nf_kernels_name(1) ? 0 : sizeof forms / sizeof *forms - 1;
          form < sizeof forms / sizeof *forms; form++) {
-        forms[form](whole, blocks, got);
-        CHECK(memcmp(got, wanted, blocks * sizeof *got) == 0);
+        forms[form](whole, blocks, masks_at(got, blocks));
+        CHECK(memcmp(got, wanted, kinds * blocks * sizeof *got) == 0);
     }
     free(whole);
     free(wanted);

@@ -28,7 +28,7 @@ static bool may_start_ip4(const uint8_t *text, size_t start, bool loose)
 
 /* Chrome/126.0.0.0 and "Firefox/2.0.0.4", but not NameNode/10.0.0.1:8020, localhost/127.0.0.1 or web-1/10.0.0.1:
  * a name of 1-64 letters with a capital, that begins the text or stands behind white space, a quote, "(", ";", ",". */
-static bool is_version(const uint8_t *text, size_t size, size_t start, size_t end)
+bool nf_is_version(const uint8_t *text, size_t size, size_t start, size_t end)
 {
     if (start == 0 || text[start - 1] != '/')
         return false;
@@ -67,7 +67,7 @@ bool nf_match_ip4(const uint8_t *text, size_t size, size_t start, bool loose, nf
     if (!may_start_ip4(text, start, loose))
         return false;
     size_t end = quad_end(text, size, start, &match->v4);
-    if (end == 0 || !may_end(text, size, end, loose) || (!loose && is_version(text, size, start, end)))
+    if (end == 0 || !may_end(text, size, end, loose) || (!loose && nf_is_version(text, size, start, end)))
         return false;
     match->size = end - start;
     match->plain = match->size;

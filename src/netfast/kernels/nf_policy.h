@@ -1,7 +1,7 @@
 /* nf_policy.h - what counts as an address in running text.
  *
  * IPv4: the byte before is not a letter, digit, "_" or "."; the byte behind is not a letter, digit or "_", nor a "."
- * followed by one of those.  A quad directly behind "Name/" is a product version (see is_version in nf_policy.c).
+ * followed by one of those.  A quad directly behind "Name/" is a product version (nf_is_version).
  * IPv6: the same, and neither side continues a chain of colons; a zone belongs to the address; bare "::" counts only
  * as "[::]" or in front of a prefix length.  Every byte from 0x80 up is a boundary.
  */
@@ -24,5 +24,8 @@ typedef struct {
  * at least as far as the two constants above. */
 bool nf_match_ip4(const uint8_t *text, size_t size, size_t start, bool loose, nf_match *match);
 bool nf_match_ip6(const uint8_t *text, size_t size, size_t start, nf_match *match);
+
+/* Whether the quad at text[start, end) is the version of a product: right behind "Name/", and no port behind it. */
+bool nf_is_version(const uint8_t *text, size_t size, size_t start, size_t end);
 
 #endif

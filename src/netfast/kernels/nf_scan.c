@@ -1,22 +1,14 @@
-/* nf_scan.c - masks of 64 bytes of text to candidates, and those to the strict matcher.
+/* nf_scan.c - places where an address may be, to addresses.
  *
- * An IPv4 address holds three dots, each between digits, with one to three digits from one to the next:
- *
- *      text     G E T   1 9 2 . 1 6 8 . 7 . 4 2   v 1 . 2
- *      digit            1 1 1   1 1 1   1   1 1     1   1
- *      dotted                 1       1   1             .      dot & digit << 1 & digit >> 1 (here 1.2 too)
- *      linked                 1       1                        the next one is 2, 3 or 4 on, digits between
- *      chain                  1                                and it is linked itself: the first of three
- *
- * An IPv6 address holds "::", or at least six colons with one to four hexadecimal digits from one to the next; a time
- * of day has two or three, so chains of four colons are looked at.
- *
- * Bits ahead of a block come from the masks of the one behind it, so there are no seams within a call.
+ * Masks of a span of text (nf_text_masks) leave a few candidates (nf_candidates.h).  What stands around a candidate is
+ * looked at here, the strict rules of nf_policy decide, and the addresses are parsed 64 at a time by the row parsers:
+ * digit by digit every octet would be a mispredicted branch, a third of the whole time.
  */
 #include "nf_scan.h"
 
 #include <stdlib.h>
 
+#include "nf_candidates.h"
 #include "nf_classify.h"
 #include "nf_dispatch.h"
 #include "nf_ip6.h"
@@ -24,73 +16,25 @@
 #include "nf_policy.h"
 #include "nf_rows.h"
 #include "nf_text.h"
-#include "nf_text_masks.h"
 
 enum {
     BLOCK = 64,
-    SPAN = 32,         /* blocks whose masks are made at once */
     REACH = 64,        /* a candidate may lie this far behind the first byte of its address */
     GROUPS_SIZE = 40,  /* and the colons of an IPv6 address lie within this */
-    LONG_CHAIN = 4,
+    PENDING = 64,
+    IN_FRONT = 16,     /* rows need so much in front of their end */
 };
 
-/* ---- masks to candidates --------------------------------------------------------------------------------------- */
+/* ---- addresses found -------------------------------------------------------------------------------------------- */
 
-/* The bits k places ahead. */
-static inline uint64_t ahead(uint64_t here, uint64_t next, int k) { return here >> k | next << (BLOCK - k); }
-
-/* A bit that is set k places ahead, k = 2..4, with digits all the way; position 1 and position k-1 are known to be. */
-static inline uint64_t step_octet(uint64_t here, uint64_t next, uint64_t digit2)
-{
-    return ahead(here, next, 2) | ahead(here, next, 3) | (ahead(here, next, 4) & digit2);
-}
-
-/* `before` is 1 if the byte in front of the block is a digit. */
-static inline uint64_t ip4_candidates(const nf_masks *here, const nf_masks *next, uint64_t before)
-{
-    uint64_t dotted = here->dot & (here->digit << 1 | before) & ahead(here->digit, next->digit, 1);
-    uint64_t dotted_next = next->dot & (next->digit << 1 | here->digit >> 63) & (next->digit >> 1 | (uint64_t)1 << 63);
-    uint64_t digit2 = ahead(here->digit, next->digit, 2), digit2_next = next->digit >> 2;
-    uint64_t linked = dotted & step_octet(dotted, dotted_next, digit2);
-    uint64_t linked_next = dotted_next & step_octet(dotted_next, 0, digit2_next);
-    return linked & step_octet(linked, linked_next, digit2);
-}
-
-/* Positions in `colon` from which a bit of `here` is set 2 to 5 places ahead, hexadecimal digits between. */
-static inline uint64_t step_group(uint64_t here, uint64_t next, uint64_t hex, uint64_t hex_next)
-{
-    uint64_t found = 0, run = ~(uint64_t)0;
-    for (int k = 1; k <= 4; k++) {
-        run &= ahead(hex, hex_next, k);
-        found |= run & (k < 4 ? ahead(here, next, k + 1) : here >> 5 | next << 59);
-    }
-    return found;
-}
-
-static inline uint64_t ip6_candidates(const nf_masks *here, const nf_masks *next)
-{
-    uint64_t doubled = here->colon & ahead(here->colon, next->colon, 1);
-    uint64_t near = next->colon & (((uint64_t)1 << 5 * (LONG_CHAIN - 1)) - 1);
-    if (NF_LIKELY(__builtin_popcountll(here->colon) + __builtin_popcountll(near) < LONG_CHAIN))
-        return doubled;
-    uint64_t chain = here->colon, chain_next = next->colon;
-    for (int k = 1; k < LONG_CHAIN; k++) {
-        chain = here->colon & step_group(chain, chain_next, here->hex, next->hex);
-        chain_next = next->colon & step_group(chain_next, 0, next->hex, 0);
-    }
-    return doubled | chain;
-}
-
-/* ---- candidates to addresses ----------------------------------------------------------------------------------- */
-
-enum { PENDING = 64, IN_FRONT = 16 };
-
-/* IPv6 addresses found and not yet parsed: the row parsers are several times faster than one at a time. */
+/* Addresses of both families in order, and the rows of each.  Those of IPv4 may turn out to be none (1.2.3.999). */
 typedef struct {
-    size_t n;
-    const uint8_t *text[PENDING];
-    uint32_t size[PENDING];
-    size_t hit[PENDING];
+    size_t n, n4, n6;
+    size_t start[PENDING];
+    int64_t line[PENDING];
+    uint8_t size[PENDING], version[PENDING];
+    const uint8_t *text4[PENDING], *text6[PENDING];
+    uint32_t size4[PENDING], size6[PENDING];
 } nf_pending;
 
 typedef struct {
@@ -99,74 +43,142 @@ typedef struct {
     size_t next;       /* an address may start from here on */
     size_t next_ip6;   /* places before this have been tried for IPv6 */
     nf_policy policy;
+    uint8_t word;      /* the classes of bytes that go on a word at either side of IPv4 */
     int64_t base;
     nf_hits *hits;
     nf_pending pending;
 } nf_search;
 
-static inline void put_ip6(nf_hits *hits, size_t hit, const uint8_t packed[16])
+static inline void put(nf_search *search, size_t start, size_t size, uint8_t version, int64_t line, uint8_t code,
+                       const uint8_t packed[16])
 {
-    memcpy(hits->packed[hit], packed, 16);
-    hits->code[hit] = nf_classify_ip6(packed);
+    nf_hits *hits = search->hits;
+    const size_t n = hits->n++;
+    hits->offset[n] = search->base + (int64_t)start;
+    hits->line[n] = line;
+    hits->length[n] = (uint8_t)size;
+    hits->version[n] = version;
+    hits->code[n] = code;
+    memcpy(hits->packed[n], packed, 16);
+    if (start + size > search->next)
+        search->next = start + size;
 }
 
 static void parse_pending(nf_search *search)
 {
-    nf_pending *pending = &search->pending;
-    uint8_t packed[PENDING][16], holds[PENDING];
-    nf_active->ip6_parse_rows((nf_rows){pending->text, pending->size}, pending->n, packed, holds);
-    for (size_t k = 0; k < pending->n; k++)
-        put_ip6(search->hits, pending->hit[k], packed[k]);
-    pending->n = 0;
+    nf_pending *p = &search->pending;
+    uint32_t v4[PENDING];
+    uint8_t packed4[16], packed6[PENDING][16], holds4[PENDING], holds6[PENDING], code4[PENDING], code6[PENDING];
+    nf_active->ip4_parse_rows((nf_rows){p->text4, p->size4}, p->n4, v4, holds4);
+    nf_classify_ip4_column(v4, holds4, p->n4, code4);
+    if (p->n6) {
+        nf_active->ip6_parse_rows((nf_rows){p->text6, p->size6}, p->n6, packed6, holds6);
+        nf_classify_ip6_column((const uint8_t(*)[16])packed6, p->n6, code6);
+    }
+    size_t k4 = 0, k6 = 0;
+    for (size_t i = 0; i < p->n; i++) {
+        if (p->version[i] == 6) {
+            put(search, p->start[i], p->size[i], 6, p->line[i], code6[k6], packed6[k6]);
+            k6++;
+        } else if (holds4[k4++] == NF_IP4) {
+            nf_pack_ip4(v4[k4 - 1], packed4);
+            put(search, p->start[i], p->size[i], 4, p->line[i], code4[k4 - 1], packed4);
+        }
+    }
+    p->n = p->n4 = p->n6 = 0;
 }
 
-static void keep_ip6(nf_search *search, size_t start, size_t size, size_t hit)
+static inline void keep(nf_search *search, size_t start, size_t size, uint8_t version, int64_t line)
 {
-    nf_pending *pending = &search->pending;
-    if (start + size < IN_FRONT) { /* rows need so much in front of their end */
-        uint8_t packed[16];
-        size_t zone, position;
-        nf_ip6_parse(search->text + start, size, packed, &zone, &position);
-        put_ip6(search->hits, hit, packed);
-        return;
-    }
-    pending->text[pending->n] = search->text + start;
-    pending->size[pending->n] = (uint32_t)size;
-    pending->hit[pending->n++] = hit;
-    if (pending->n == PENDING)
+    nf_pending *p = &search->pending;
+    const size_t n = p->n++;
+    p->start[n] = start;
+    p->line[n] = line;
+    p->size[n] = (uint8_t)size;
+    p->version[n] = version;
+    if (p->n == PENDING)
         parse_pending(search);
 }
 
-static inline void keep(nf_search *search, size_t start, const nf_match *match, int64_t line)
+static inline void keep_ip4(nf_search *search, size_t start, size_t size, int64_t line)
 {
-    nf_hits *hits = search->hits;
-    size_t n = hits->n;
-    search->next = start + match->size;
-    if (!(search->policy.find & (match->version == 4 ? NF_FIND_IP4 : NF_FIND_IP6)))
-        return;
-    hits->offset[n] = search->base + (int64_t)start;
-    hits->line[n] = line;
-    hits->length[n] = (uint8_t)match->size;
-    hits->version[n] = match->version;
-    hits->n = n + 1;
-    if (match->version == 4) {
-        hits->code[n] = nf_classify_ip4(match->v4);
-        nf_pack_ip4(match->v4, hits->packed[n]);
-    } else {
-        keep_ip6(search, start, match->plain, n);
-    }
+    nf_pending *p = &search->pending;
+    p->text4[p->n4] = search->text + start;
+    p->size4[p->n4++] = (uint32_t)size;
+    keep(search, start, size, 4, line);
 }
 
-/* An address whose first dot is at `dot`. */
-static inline void look_ip4(nf_search *search, size_t dot, int64_t line)
+static void keep_ip6(nf_search *search, size_t start, const nf_match *match, int64_t line)
+{
+    nf_pending *p = &search->pending;
+    search->next = start + match->size;
+    if (!(search->policy.find & NF_FIND_IP6))
+        return;
+    if (start + match->plain >= IN_FRONT) {
+        p->text6[p->n6] = search->text + start;
+        p->size6[p->n6++] = (uint32_t)match->plain;
+        keep(search, start, match->size, 6, line);
+        return;
+    }
+    uint8_t packed[16];
+    size_t zone, position;
+    parse_pending(search); /* hits stay in order */
+    nf_ip6_parse(search->text + start, match->plain, packed, &zone, &position);
+    put(search, start, match->size, 6, line, nf_classify_ip6(packed), packed);
+}
+
+/* ---- candidates to addresses ------------------------------------------------------------------------------------ */
+
+/* The lowest bit that is set; any where none is. */
+static inline unsigned lowest(uint64_t bits) { return (unsigned)__builtin_ctzll(bits | (uint64_t)1 << (BLOCK - 1)); }
+
+static inline uint64_t below(size_t n) { return n < BLOCK ? ((uint64_t)1 << n) - 1 : ~(uint64_t)0; }
+
+/* How many digits end in front of a bit, three at most. */
+static inline size_t digits_before(const uint64_t *digit, unsigned bit)
+{
+    const uint64_t before = digit[0] << 1 << (BLOCK - 1 - bit) | digit[-1] >> bit; /* the nearest is the top one */
+    const size_t run = (size_t)__builtin_clzll(~before | 1);
+    return run < 3 ? run : 3;
+}
+
+/* How far behind a bit the third run of digits ends; there is one byte between two runs. */
+static inline size_t three_runs(const uint64_t *digit, unsigned bit)
+{
+    uint64_t stops = ~(digit[0] >> 1 >> bit | digit[1] << (BLOCK - 1 - bit));
+    stops &= stops - 1;
+    stops &= stops - 1;
+    return lowest(stops);
+}
+
+/* Where the text begins and ends there is no room for the quick way. */
+static void look_ip4_at_edge(nf_search *search, size_t start, int64_t line)
 {
     nf_match match;
-    size_t start = dot;
-    while (start > 0 && dot - start < 3 && nf_is_digit(search->text[start - 1]))
-        start--;
-    if (start >= search->next && start < search->until &&
-        nf_match_ip4(search->text, search->size, start, search->policy.loose, &match))
-        keep(search, start, &match, line);
+    uint8_t packed[16];
+    if (!nf_match_ip4(search->text, search->size, start, search->policy.loose, &match))
+        return;
+    parse_pending(search);
+    nf_pack_ip4(match.v4, packed);
+    put(search, start, match.size, 4, line, nf_classify_ip4(match.v4), packed);
+}
+
+/* An address whose first dot is `bit` of the block at `at`; `digit` has the block's mask, those beside it around it. */
+static inline void look_ip4(nf_search *search, size_t at, unsigned bit, const uint64_t *digit, int64_t line)
+{
+    const size_t dot = at + bit, start = dot - digits_before(digit, bit), end = dot + 1 + three_runs(digit, bit);
+    if (start < search->next || start >= search->until || !(search->policy.find & NF_FIND_IP4))
+        return;
+    if (start == 0 || end < IN_FRONT || end + 1 >= search->size) {
+        look_ip4_at_edge(search, start, line);
+        return;
+    }
+    const uint8_t before = search->text[start - 1], behind = search->text[end + (search->text[end] == '.')];
+    if ((before == '.') | ((nf_byte_class[before] | nf_byte_class[behind]) & search->word) | (end - start > 15))
+        return;
+    if (before == '/' && !search->policy.loose && nf_is_version(search->text, search->size, start, end))
+        return;
+    keep_ip4(search, start, end - start, line);
 }
 
 /* An address that holds the colon at `colon`, all in front of which is colons and hexadecimal digits.  A place is
@@ -182,7 +194,7 @@ static void look_ip6(nf_search *search, size_t colon, int64_t line)
         start = low;
     for (; start <= colon && start < search->until; start++) {
         if (nf_match_ip6(search->text, search->size, start, &match)) {
-            keep(search, start, &match, line);
+            keep_ip6(search, start, &match, line);
             break;
         }
     }
@@ -191,61 +203,106 @@ static void look_ip6(nf_search *search, size_t colon, int64_t line)
 
 /* ---- the loop -------------------------------------------------------------------------------------------------- */
 
+static inline nf_masks masks_from(nf_span *span, size_t b)
+{
+    return (nf_masks){span->digit + b, span->hex + b, span->dot + b, span->colon + b, span->newline + b};
+}
+
+static void clear_masks(nf_span *span, size_t b, size_t n)
+{
+    memset(span->digit + b, 0, n * sizeof(uint64_t));
+    memset(span->hex + b, 0, n * sizeof(uint64_t));
+    memset(span->dot + b, 0, n * sizeof(uint64_t));
+    memset(span->colon + b, 0, n * sizeof(uint64_t));
+    memset(span->newline + b, 0, n * sizeof(uint64_t));
+}
+
 /* The masks of `blocks` blocks from `at` on; what lies behind the text counts as NUL. */
-static void make_masks(const uint8_t *text, size_t size, size_t at, size_t blocks, nf_masks *masks,
+static void make_masks(const uint8_t *text, size_t size, size_t at, size_t blocks, nf_span *span,
                        nf_text_masks *text_masks)
 {
     size_t whole = at < size ? (size - at) / BLOCK : 0;
     if (whole > blocks)
         whole = blocks;
-    text_masks(text + at, whole, masks);
-    if (whole < blocks)
-        memset(masks + whole, 0, (blocks - whole) * sizeof *masks);
+    text_masks(text + at, whole, masks_from(span, 1));
     at += whole * BLOCK;
-    if (whole < blocks && at < size) {
+    if (whole == blocks)
+        return;
+    clear_masks(span, 1 + whole, blocks - whole);
+    if (at < size) {
         uint8_t padded[BLOCK] = {0};
         memcpy(padded, text + at, size - at);
-        text_masks(padded, 1, masks + whole);
+        text_masks(padded, 1, masks_from(span, 1 + whole));
     }
 }
 
-static inline uint64_t below(size_t n) { return n < BLOCK ? ((uint64_t)1 << n) - 1 : ~(uint64_t)0; }
+/* New lines from `until` on are not this call's: it is `bytes` into the span. */
+static void drop_newlines(nf_span *span, size_t blocks, size_t bytes)
+{
+    for (size_t b = bytes / BLOCK; b < blocks; b++)
+        span->newline[b + 1] &= b * BLOCK < bytes ? below(bytes - b * BLOCK) : 0;
+}
 
-/* Inlined into every form: the bit work is the same source, but compiles to the form's own instructions (without popcnt
- * a call for every block). */
+/* The candidates of a span, in order, as bits from its first on; lines[b] gets the number of block b's first line.
+ * Two are written whether or not there are so many: most blocks have none or one, and which is a coin toss. */
+static inline size_t list_candidates(const nf_span *span, size_t blocks, int64_t *line, uint16_t *places,
+                                     int64_t *lines)
+{
+    size_t n = 0;
+    for (size_t b = 0; b < blocks; b++) {
+        uint64_t left = span->ip4[b + 1] | span->ip6[b + 1];
+        const size_t count = (size_t)__builtin_popcountll(left), first = b * BLOCK;
+        places[n] = (uint16_t)(first + lowest(left));
+        left &= left - 1;
+        places[n + 1] = (uint16_t)(first + lowest(left));
+        for (size_t k = 2; k < count; k++) {
+            left &= left - 1;
+            places[n + k] = (uint16_t)(first + lowest(left));
+        }
+        n += count;
+        lines[b] = *line;
+        *line += __builtin_popcountll(span->newline[b + 1]);
+    }
+    return n;
+}
+
+/* Inlined into every form: the bit work is the same source, but compiles to the form's own instructions. */
 static inline __attribute__((always_inline)) size_t scan(const uint8_t *text, size_t size, size_t from, size_t until,
                                                          nf_policy policy, nf_place *place, nf_hits *hits,
                                                          nf_text_masks *text_masks)
 {
-    nf_masks masks[SPAN + 1];
-    nf_search search = {.text = text, .size = size, .until = until, .next = from, .next_ip6 = from,
-                        .policy = policy, .base = place->base, .hits = hits, .pending.n = 0};
+    nf_span span;
+    uint16_t places[NF_SPAN * BLOCK + 2];
+    int64_t lines[NF_SPAN];
+    nf_search search;
+    search.text = text, search.size = size, search.until = until, search.next = search.next_ip6 = from;
+    search.policy = policy, search.base = place->base, search.hits = hits;
+    search.word = NF_DIGIT | NF_UNDERSCORE | (policy.loose ? 0 : NF_LETTER);
+    search.pending.n = search.pending.n4 = search.pending.n6 = 0;
     size_t end = size - until < REACH ? size : until + REACH;
-    uint64_t before = 0; /* no address of this call has its first digit in front of `from` */
-    for (size_t span = from; span < end; span += SPAN * BLOCK) {
-        size_t blocks = (end - span + BLOCK - 1) / BLOCK;
-        if (blocks > SPAN)
-            blocks = SPAN;
-        make_masks(text, size, span, blocks + 1, masks, text_masks);
-        for (size_t b = 0; b < blocks; b++) {
-            size_t at = span + b * BLOCK;
-            uint64_t newline = at < until ? masks[b].newline & below(until - at) : 0;
-            uint64_t ip4 = ip4_candidates(&masks[b], &masks[b + 1], before);
-            before = masks[b].digit >> 63;
-            uint64_t ip6 = ip6_candidates(&masks[b], &masks[b + 1]);
-            for (uint64_t left = ip4 | ip6; left; left &= left - 1) {
-                int bit = __builtin_ctzll(left);
-                int64_t line = place->line + __builtin_popcountll(newline & below((size_t)bit));
-                if (ip4 >> bit & 1)
-                    look_ip4(&search, at + (size_t)bit, line);
-                else
-                    look_ip6(&search, at + (size_t)bit, line);
-            }
-            place->line += __builtin_popcountll(newline);
+    span.digit[0] = 0; /* no address of this call has its first digit in front of `from` */
+    for (size_t at = from; at < end; at += NF_SPAN * BLOCK) {
+        size_t blocks = (end - at + BLOCK - 1) / BLOCK;
+        if (blocks > NF_SPAN)
+            blocks = NF_SPAN;
+        make_masks(text, size, at, blocks + 1, &span, text_masks);
+        if (NF_UNLIKELY(at + blocks * BLOCK > until))
+            drop_newlines(&span, blocks, at < until ? until - at : 0);
+        nf_find_ip4(&span, blocks);
+        nf_find_ip6(&span, blocks);
+        const size_t n = list_candidates(&span, blocks, &place->line, places, lines);
+        for (size_t k = 0; k < n; k++) {
+            const size_t b = places[k] / BLOCK;
+            const unsigned bit = places[k] % BLOCK;
+            const int64_t line = lines[b] + __builtin_popcountll(span.newline[b + 1] & below(bit));
+            if (span.ip4[b + 1] >> bit & 1)
+                look_ip4(&search, at + b * BLOCK, bit, &span.digit[b + 1], line);
+            else
+                look_ip6(&search, at + places[k], line);
         }
+        span.digit[0] = span.digit[blocks];
     }
-    if (search.pending.n)
-        parse_pending(&search);
+    parse_pending(&search);
     return search.next > until ? search.next : until;
 }
 

@@ -3,18 +3,22 @@
 
 #include "nf_text.h"
 
-void nf_text_masks_scalar(const uint8_t *text, size_t blocks, nf_masks *masks)
+void nf_text_masks_scalar(const uint8_t *text, size_t blocks, nf_masks masks)
 {
     for (size_t b = 0; b < blocks; b++, text += 64) {
-        nf_masks m = {0};
+        uint64_t digit = 0, hex = 0, dot = 0, colon = 0, newline = 0;
         for (int i = 0; i < 64; i++) {
-            m.digit |= (uint64_t)nf_is_digit(text[i]) << i;
-            m.hex |= (uint64_t)nf_is_hex(text[i]) << i;
-            m.dot |= (uint64_t)(text[i] == '.') << i;
-            m.colon |= (uint64_t)(text[i] == ':') << i;
-            m.newline |= (uint64_t)(text[i] == '\n') << i;
+            digit |= (uint64_t)nf_is_digit(text[i]) << i;
+            hex |= (uint64_t)nf_is_hex(text[i]) << i;
+            dot |= (uint64_t)(text[i] == '.') << i;
+            colon |= (uint64_t)(text[i] == ':') << i;
+            newline |= (uint64_t)(text[i] == '\n') << i;
         }
-        masks[b] = m;
+        masks.digit[b] = digit;
+        masks.hex[b] = hex;
+        masks.dot[b] = dot;
+        masks.colon[b] = colon;
+        masks.newline[b] = newline;
     }
 }
 
@@ -36,18 +40,18 @@ NF_AVX2 static inline __m256i in_range(__m256i text, char first, char count)
     return _mm256_cmpeq_epi8(_mm256_min_epu8(from_first, _mm256_set1_epi8((char)(count - 1))), from_first);
 }
 
-NF_AVX2 void nf_text_masks_avx2(const uint8_t *text, size_t blocks, nf_masks *masks)
+NF_AVX2 void nf_text_masks_avx2(const uint8_t *text, size_t blocks, nf_masks masks)
 {
     const __m256i lower_case = _mm256_set1_epi8(0x20);
     for (size_t b = 0; b < blocks; b++, text += 64) {
         __m256i front = _mm256_loadu_si256((const __m256i *)(const void *)text);
         __m256i back = _mm256_loadu_si256((const __m256i *)(const void *)(text + 32));
-        masks[b].digit = bits(in_range(front, '0', 10), in_range(back, '0', 10));
-        masks[b].hex = masks[b].digit | bits(in_range(_mm256_or_si256(front, lower_case), 'a', 6),
+        masks.digit[b] = bits(in_range(front, '0', 10), in_range(back, '0', 10));
+        masks.hex[b] = masks.digit[b] | bits(in_range(_mm256_or_si256(front, lower_case), 'a', 6),
                                              in_range(_mm256_or_si256(back, lower_case), 'a', 6));
-        masks[b].dot = bits(equal(front, '.'), equal(back, '.'));
-        masks[b].colon = bits(equal(front, ':'), equal(back, ':'));
-        masks[b].newline = bits(equal(front, '\n'), equal(back, '\n'));
+        masks.dot[b] = bits(equal(front, '.'), equal(back, '.'));
+        masks.colon[b] = bits(equal(front, ':'), equal(back, ':'));
+        masks.newline[b] = bits(equal(front, '\n'), equal(back, '\n'));
     }
 }
 
@@ -82,7 +86,7 @@ static inline uint64_t equal(const uint8x16_t text[4], uint8_t c)
     return bits(vceqq_u8(text[0], byte), vceqq_u8(text[1], byte), vceqq_u8(text[2], byte), vceqq_u8(text[3], byte));
 }
 
-void nf_text_masks_neon(const uint8_t *text, size_t blocks, nf_masks *masks)
+void nf_text_masks_neon(const uint8_t *text, size_t blocks, nf_masks masks)
 {
     for (size_t b = 0; b < blocks; b++, text += 64) {
         uint8x16_t part[4], digit[4], hex[4];
@@ -91,11 +95,11 @@ void nf_text_masks_neon(const uint8_t *text, size_t blocks, nf_masks *masks)
             digit[k] = in_range(part[k], '0', 10);
             hex[k] = vorrq_u8(digit[k], in_range(vorrq_u8(part[k], vdupq_n_u8(0x20)), 'a', 6));
         }
-        masks[b].digit = bits(digit[0], digit[1], digit[2], digit[3]);
-        masks[b].hex = bits(hex[0], hex[1], hex[2], hex[3]);
-        masks[b].dot = equal(part, '.');
-        masks[b].colon = equal(part, ':');
-        masks[b].newline = equal(part, '\n');
+        masks.digit[b] = bits(digit[0], digit[1], digit[2], digit[3]);
+        masks.hex[b] = bits(hex[0], hex[1], hex[2], hex[3]);
+        masks.dot[b] = equal(part, '.');
+        masks.colon[b] = equal(part, ':');
+        masks.newline[b] = equal(part, '\n');
     }
 }
 

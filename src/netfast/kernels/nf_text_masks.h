@@ -4,17 +4,17 @@
 
 #include "nf_base.h"
 
-/* 64 bytes of text as bit masks, bit i for byte i. */
+/* Bit masks of blocks of text: bit i of item b for byte i of block b. */
 typedef struct {
-    uint64_t digit;   /* 0-9 */
-    uint64_t hex;     /* 0-9 a-f A-F */
-    uint64_t dot;
-    uint64_t colon;
-    uint64_t newline;
+    uint64_t *digit;   /* 0-9 */
+    uint64_t *hex;     /* 0-9 a-f A-F */
+    uint64_t *dot;
+    uint64_t *colon;
+    uint64_t *newline;
 } nf_masks;
 
-/* The masks of n whole blocks. */
-typedef void nf_text_masks(const uint8_t *text, size_t blocks, nf_masks *masks);
+/* The masks of whole blocks. */
+typedef void nf_text_masks(const uint8_t *text, size_t blocks, nf_masks masks);
 
 nf_text_masks nf_text_masks_scalar;
 #ifdef NF_HAVE_AVX2
