@@ -781,7 +781,7 @@ def first_invalid(bytearray codes, bytearray nulls) -> int:
 
 cdef enum:
     TEXT_SLICE = 1 << 16        # bytes between two looks at what was found: hits of a slice stay in the caches
-    TALLY_AT_ONCE = 8192        # hits: enough for every shard of the tally to get its share at once
+    TALLY_AT_ONCE = 1 << 16     # hits: a thousand for every shard of the tally, whose pages then stay at hand
     LONGEST_LINE = 64 << 20     # with a field or key: a line is held whole, but no longer one than this
 
 
@@ -883,7 +883,8 @@ cdef list boxed_top(nf.nf_top* top, size_t n):
 cdef class Scanner:
     """Finds addresses in a stream: write bytes into `room()`, then `advance` over them.
 
-    Between two calls of `room` the hits are those of the last `advance`.  With a tally, hits are counted and let go.
+    Between two calls of `room` the hits are those of the last `advance`.  With a tally, hits are counted and let go
+    when there are many, and when `settle` is called.
     """
     cdef bytearray buffer
     cdef uint8_t* data                     # of the buffer
@@ -955,7 +956,8 @@ cdef class Scanner:
         self.bytes_read += <int64_t>n
         if n:
             self.ends_line = self.data[self.fill - 1] == b"\n"
-        self.hits.n = 0
+        if self.tally is None:
+            self.hits.n = 0
         self.reported = self.done
         self.reported_line = self.place.line
         with nogil:
@@ -987,9 +989,9 @@ cdef class Scanner:
                 return False
             self.done = nf.nf_scan(text, size, self.done, until, self.policy, &self.place, &self.hits)
             self.keep(text, size, first)
-            if not self.count(TALLY_AT_ONCE):
+            if self.tally is not None and self.hits.n >= TALLY_AT_ONCE and not self.count():
                 return False
-        return self.count(1)
+        return True
 
     cdef void keep(self, const uint8_t* text, size_t size, size_t first) noexcept nogil:
         """Of the hits from `first` on, those that count."""
@@ -999,13 +1001,19 @@ cdef class Scanner:
         for i in range(first, self.hits.n):
             self.by_code[self.hits.code[i]] += 1
 
-    cdef bint count(self, size_t at_least) noexcept nogil:
-        """With a tally, hits are counted and let go when there are enough."""
-        if self.tally is None or self.hits.n < at_least:
-            return True
+    cdef bint count(self) noexcept nogil:
+        """Hand the hits to the tally."""
         fine = nf.nf_tally_add(self.tally.tally, &self.hits)
         self.hits.n = 0
         return fine
+
+    def settle(self):
+        """With a tally: count the hits that wait for more."""
+        cdef bint fine
+        with nogil:
+            fine = self.count()
+        if not fine:
+            raise MemoryError()
 
     @property
     def hit_count(self) -> int:

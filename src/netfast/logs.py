@@ -390,6 +390,7 @@ class _Job:
                 self.errors.append(entry)
 
     def add(self, scanner: _core.Scanner) -> None:
+        scanner.settle()
         with self.lock:
             self.bytes += scanner.bytes_read
             self.lines += scanner.lines

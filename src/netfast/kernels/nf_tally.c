@@ -27,6 +27,7 @@ enum {
     IP4_WORDS = 1,
     IP6_WORDS = 4,
     RANK_MAX = 17,
+    LEAST_BATCH = 1024,
     NETWORKS_SHARE = 4, /* networks kept beside dropped addresses: this part of max_distinct */
 };
 
@@ -245,91 +246,109 @@ static bool add_network(nf_tally *tally, int words, const uint32_t *address, uin
     return fine;
 }
 
-/* The words of an address, most significant first; how many. */
-static inline int key_of(const nf_hits *hits, size_t i, uint32_t key[IP6_WORDS])
+/* The words of a packed address, most significant first. */
+static inline void key_of(const uint8_t packed[16], int words, uint32_t key[IP6_WORDS])
 {
-    const uint8_t *packed = hits->packed[i];
-    if (hits->version[i] == 4) {
-        key[0] = nf_load_be32(packed + 12);
-        return IP4_WORDS;
-    }
-    for (int k = 0; k < IP6_WORDS; k++)
-        key[k] = nf_load_be32(packed + 4 * k);
-    return IP6_WORDS;
+    for (int k = 0; k < words; k++)
+        key[k] = nf_load_be32(packed + 4 * (IP6_WORDS - words + k));
 }
 
-enum { BATCH = 8192 };
-
-/* Hits of a batch by shard: order[begin[s]] to order[begin[s + 1]]. */
+/* Addresses of one family by shard: those of shard s have begin[s] <= k < begin[s + 1]. */
 typedef struct {
-    uint64_t hash[BATCH];
-    uint16_t order[BATCH];
-    uint16_t begin[SHARDS + 1];
+    uint64_t *hash, *unsorted_hash;
+    uint32_t *key, *row;
+    uint32_t begin[SHARDS + 1];
 } nf_sorted;
 
-static void sort_by_shard(const nf_tally *tally, const nf_hits *hits, size_t first, size_t n, nf_sorted *sorted)
+static void free_sorted(nf_sorted *sorted)
 {
-    uint16_t next[SHARDS];
-    uint32_t key[IP6_WORDS];
+    free(sorted->hash);
+    free(sorted->unsorted_hash);
+    free(sorted->key);
+    free(sorted->row);
+}
+
+static bool alloc_sorted(nf_sorted *sorted, size_t n)
+{
+    sorted->hash = malloc(n * sizeof *sorted->hash);
+    sorted->unsorted_hash = malloc(n * sizeof *sorted->unsorted_hash);
+    sorted->key = malloc(n * IP6_WORDS * sizeof *sorted->key);
+    sorted->row = malloc(n * sizeof *sorted->row);
+    return sorted->hash && sorted->unsorted_hash && sorted->key && sorted->row;
+}
+
+static inline void sort_by_shard(const nf_packed packed, size_t n, int words, uint64_t seed, nf_sorted *sorted)
+{
+    uint32_t next[SHARDS], key[IP6_WORDS];
     memset(sorted->begin, 0, sizeof sorted->begin);
     for (size_t i = 0; i < n; i++) {
-        int words = key_of(hits, first + i, key);
-        sorted->hash[i] = hash(key, words, tally->seed);
-        sorted->begin[shard_of(sorted->hash[i]) + 1]++;
+        key_of(packed[sorted->row[i]], words, key);
+        sorted->unsorted_hash[i] = hash(key, words, seed);
+        sorted->begin[shard_of(sorted->unsorted_hash[i]) + 1]++;
     }
     for (int s = 0; s < SHARDS; s++) {
         next[s] = sorted->begin[s];
-        sorted->begin[s + 1] = (uint16_t)(sorted->begin[s + 1] + sorted->begin[s]);
+        sorted->begin[s + 1] += sorted->begin[s];
     }
-    for (size_t i = 0; i < n; i++)
-        sorted->order[next[shard_of(sorted->hash[i])]++] = (uint16_t)i;
-}
-
-/* Every slot is in memory before any is counted: the misses of a shard's share overlap. */
-static void prefetch_slots(const nf_shard *shard, const nf_hits *hits, size_t first, const nf_sorted *sorted, size_t s)
-{
-    for (size_t k = sorted->begin[s]; k < sorted->begin[s + 1]; k++) {
-        bool ip4 = hits->version[first + sorted->order[k]] == 4;
-        const nf_table *table = ip4 ? &shard->ip4 : &shard->ip6;
-        int words = ip4 ? IP4_WORDS : IP6_WORDS;
-        prefetch(table, words, sorted->hash[sorted->order[k]]);
+    for (size_t i = 0; i < n; i++) {
+        const size_t to = next[shard_of(sorted->unsorted_hash[i])]++;
+        sorted->hash[to] = sorted->unsorted_hash[i];
+        key_of(packed[sorted->row[i]], words, sorted->key + to * (size_t)words);
     }
 }
 
-static bool count_batch(nf_tally *tally, const nf_hits *hits, size_t first, size_t n)
+/* A slot is asked for some keys before it is wanted, so that misses overlap. */
+static inline bool count_shard(nf_tally *tally, nf_shard *shard, int words, const nf_sorted *sorted, size_t s)
 {
-    nf_sorted sorted;
-    uint32_t key[IP6_WORDS];
+    enum { AHEAD = 16 };
+    const nf_table *table = words == IP4_WORDS ? &shard->ip4 : &shard->ip6;
+    const size_t end = sorted->begin[s + 1];
     bool fine = true;
-    sort_by_shard(tally, hits, first, n, &sorted);
+    pthread_mutex_lock(&shard->lock);
+    for (size_t k = sorted->begin[s]; fine && k < end; k++) {
+        if (k + AHEAD < end)
+            prefetch(table, words, sorted->hash[k + AHEAD]);
+        fine = count_key(tally, shard, words, sorted->key + k * (size_t)words, sorted->hash[k], 1, &tally->distinct,
+                         tally->max_distinct);
+    }
+    pthread_mutex_unlock(&shard->lock);
+    return fine;
+}
+
+static inline bool count_family(nf_tally *tally, const nf_hits *hits, size_t first, size_t end, int words,
+                                nf_sorted *sorted)
+{
+    size_t n = 0;
+    bool fine = true;
+    for (size_t i = first; i < end; i++) {
+        sorted->row[n] = (uint32_t)i;
+        n += (hits->version[i] == 4) == (words == IP4_WORDS);
+    }
+    sort_by_shard(hits->packed, n, words, tally->seed, sorted);
     const size_t begin = atomic_fetch_add_explicit(&tally->turn, SHARDS / 4 + 1, memory_order_relaxed);
-    for (size_t k = 0; k < SHARDS; k++) { /* threads begin apart, so as not to wait for each other at every shard */
-        size_t s = (begin + k) % SHARDS;
-        nf_shard *shard = &tally->address[s];
-        if (sorted.begin[s] == sorted.begin[s + 1])
-            continue;
-        pthread_mutex_lock(&shard->lock);
-        prefetch_slots(shard, hits, first, &sorted, s);
-        for (size_t at = sorted.begin[s]; fine && at < sorted.begin[s + 1]; at++) {
-            size_t i = sorted.order[at];
-            if (key_of(hits, first + i, key) == IP4_WORDS)
-                fine = count_key(tally, shard, IP4_WORDS, key, sorted.hash[i], 1, &tally->distinct,
-                                 tally->max_distinct);
-            else
-                fine = count_key(tally, shard, IP6_WORDS, key, sorted.hash[i], 1, &tally->distinct,
-                                 tally->max_distinct);
-        }
-        pthread_mutex_unlock(&shard->lock);
+    for (size_t k = 0; fine && k < SHARDS; k++) { /* threads begin apart, so as not to wait for each other */
+        const size_t s = (begin + k) % SHARDS;
+        if (sorted->begin[s] < sorted->begin[s + 1])
+            fine = count_shard(tally, &tally->address[s], words, sorted, s);
     }
     return fine;
 }
 
+/* A family and a shard at a time: then a table's pages stay at hand while its share of many hits is counted, and the
+ * branch predictor need not guess the family. */
 bool nf_tally_add(nf_tally *tally, const nf_hits *hits)
 {
-    for (size_t i = 0; i < hits->n; i += BATCH)
-        if (!count_batch(tally, hits, i, hits->n - i < BATCH ? hits->n - i : BATCH))
-            return false;
-    return true;
+    nf_sorted sorted;
+    bool fine = alloc_sorted(&sorted, hits->n + 1); /* one is written behind the last */
+    /* A shard must not fill up with its share of one batch: what it drops then is not the rarest. */
+    const size_t most = tally->max_distinct / 4 > LEAST_BATCH ? tally->max_distinct / 4 : LEAST_BATCH;
+    for (size_t i = 0, end; fine && i < hits->n; i = end) {
+        end = hits->n - i < most ? hits->n : i + most;
+        fine = count_family(tally, hits, i, end, IP4_WORDS, &sorted) &&
+               count_family(tally, hits, i, end, IP6_WORDS, &sorted);
+    }
+    free_sorted(&sorted);
+    return fine;
 }
 
 /* ---- results ---------------------------------------------------------------------------------------------------- */
