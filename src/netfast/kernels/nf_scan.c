@@ -1,7 +1,7 @@
 /* nf_scan.c - places where an address may be, to addresses.
  *
  * Masks of a span of text (nf_text_masks) leave a few candidates (nf_candidates.h).  What stands around a candidate is
- * looked at here, the strict rules of nf_policy decide, and the addresses are parsed 64 at a time by the row parsers:
+ * looked at here, the strict rules of nf_policy decide, and the addresses are parsed many at a time by the row parsers:
  * digit by digit every octet would be a mispredicted branch, a third of the whole time.
  */
 #include "nf_scan.h"
@@ -21,7 +21,7 @@ enum {
     BLOCK = 64,
     REACH = 64,        /* a candidate may lie this far behind the first byte of its address */
     GROUPS_SIZE = 40,  /* and the colons of an IPv6 address lie within this */
-    PENDING = 64,
+    PENDING = 256,     /* of which a tenth may be IPv6, whose parser wants some dozens */
     IN_FRONT = 16,     /* rows need so much in front of their end */
 };
 
@@ -181,6 +181,57 @@ static inline void look_ip4(nf_search *search, size_t at, unsigned bit, const ui
     keep_ip4(search, start, end - start, line);
 }
 
+/* A run of colons and hexadecimal digits around a bit: how much of it lies in front, and from there on the colons. */
+typedef struct {
+    size_t front, size;
+    uint64_t colons;
+} nf_run;
+
+static inline nf_run run_around(const uint64_t *hex, const uint64_t *colon, unsigned bit)
+{
+    const uint64_t here = hex[0] | colon[0], last = hex[-1] | colon[-1], next = hex[1] | colon[1];
+    const uint64_t before = here << 1 << (BLOCK - 1 - bit) | last >> bit; /* the nearest is the top one */
+    const uint64_t behind = here >> bit | next << 1 << (BLOCK - 1 - bit);
+    const size_t front = (size_t)__builtin_clzll(~before | 1);
+    const uint64_t colons = colon[0] >> bit | colon[1] << 1 << (BLOCK - 1 - bit);
+    const uint64_t colons_before = colon[0] << 1 << (BLOCK - 1 - bit) | colon[-1] >> bit;
+    const size_t size = front + lowest(~behind);
+    return (nf_run){front, size, front ? colons << front | colons_before >> (BLOCK - front) : colons};
+}
+
+/* Whether a run as a whole is an address without a dotted end: groups of one to four digits, eight of them or fewer
+ * and one "::".  False where it may still hold one. */
+static inline bool run_is_ip6(nf_run run)
+{
+    if (run.size < 3 || run.size > GROUPS_SIZE)
+        return false;
+    const uint64_t colons = run.colons & below(run.size), digits = ~colons & below(run.size);
+    const uint64_t gap = colons & colons >> 1, top = (uint64_t)1 << (run.size - 1);
+    const int groups = __builtin_popcountll(digits & ~(digits << 1)), gaps = __builtin_popcountll(gap);
+    const bool long_group = digits & digits >> 1 & digits >> 2 & digits >> 3 & digits >> 4;
+    const bool lone_colon = (colons & ~gap & 1) || (colons & top & ~(gap << 1));
+    return !long_group && !lone_colon && (gaps == 0 ? groups == 8 : gaps == 1 && groups < 8);
+}
+
+/* The usual address, between bytes that end it for sure; false: it takes a closer look. */
+static inline bool look_ip6_run(nf_search *search, size_t at, unsigned bit, const uint64_t *hex, const uint64_t *colon,
+                                int64_t line)
+{
+    const nf_run run = run_around(hex, colon, bit);
+    const size_t start = at + bit - run.front, end = start + run.size;
+    if (!run_is_ip6(run) || start < search->next || start < search->next_ip6 || start == 0 || end >= search->size)
+        return false;
+    const uint8_t before = search->text[start - 1], behind = search->text[end];
+    const uint8_t word = NF_DIGIT | NF_LETTER | NF_UNDERSCORE;
+    if (before == ':' || before == '.' || behind == '.' || behind == '%' ||
+        (nf_byte_class[before] | nf_byte_class[behind]) & word)
+        return false;
+    if (start < search->until)
+        keep_ip6(search, start, &(nf_match){.size = run.size, .plain = run.size, .version = 6}, line);
+    search->next_ip6 = end;
+    return true;
+}
+
 /* An address that holds the colon at `colon`, all in front of which is colons and hexadecimal digits.  A place is
  * tried once, whatever the number of candidates behind it. */
 static void look_ip6(nf_search *search, size_t colon, int64_t line)
@@ -280,7 +331,7 @@ static inline __attribute__((always_inline)) size_t scan(const uint8_t *text, si
     search.word = NF_DIGIT | NF_UNDERSCORE | (policy.loose ? 0 : NF_LETTER);
     search.pending.n = search.pending.n4 = search.pending.n6 = 0;
     size_t end = size - until < REACH ? size : until + REACH;
-    span.digit[0] = 0; /* no address of this call has its first digit in front of `from` */
+    span.digit[0] = span.hex[0] = span.colon[0] = 0; /* no address of this call has its first digit in front of `from` */
     for (size_t at = from; at < end; at += NF_SPAN * BLOCK) {
         size_t blocks = (end - at + BLOCK - 1) / BLOCK;
         if (blocks > NF_SPAN)
@@ -297,10 +348,12 @@ static inline __attribute__((always_inline)) size_t scan(const uint8_t *text, si
             const int64_t line = lines[b] + __builtin_popcountll(span.newline[b + 1] & below(bit));
             if (span.ip4[b + 1] >> bit & 1)
                 look_ip4(&search, at + b * BLOCK, bit, &span.digit[b + 1], line);
-            else
+            else if (!look_ip6_run(&search, at + b * BLOCK, bit, &span.hex[b + 1], &span.colon[b + 1], line))
                 look_ip6(&search, at + places[k], line);
         }
         span.digit[0] = span.digit[blocks];
+        span.hex[0] = span.hex[blocks];
+        span.colon[0] = span.colon[blocks];
     }
     parse_pending(&search);
     return search.next > until ? search.next : until;
