@@ -45,6 +45,14 @@ static inline uint32_t nf_load_be32(const uint8_t *p)
     return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
 }
 
+/* How many bits are set.  The built-in is a call where a CPU need not have the instruction, as on plain x86-64. */
+static inline uint32_t nf_count_bits(uint32_t x)
+{
+    x -= x >> 1 & 0x55555555;
+    x = (x & 0x33333333) + (x >> 2 & 0x33333333);
+    return ((x + (x >> 4)) & 0x0f0f0f0f) * 0x01010101u >> 24;
+}
+
 /* Why a text is not an address.  The scalar parsers say which and where; the row kernels only say "no". */
 typedef enum {
     NF_OK = 0,

@@ -2,7 +2,9 @@
 #include "nf_dispatch.h"
 
 #include "nf_classify.h"
+#include "nf_ip4_lookup.h"
 #include "nf_ip4_rows.h"
+#include "nf_ip6_lookup.h"
 #include "nf_ip6_rows.h"
 #include "nf_offsets.h"
 
@@ -13,6 +15,8 @@ static const nf_kernels scalar = {
     .ip6_parse_rows = nf_ip6_parse_rows_scalar,
     .offset_rows = nf_offset_rows_scalar,
     .scan = nf_scan_scalar,
+    .ip4_lookup = nf_ip4_lookup_scalar,
+    .ip6_lookup = nf_ip6_lookup_scalar,
 };
 
 #ifdef NF_HAVE_AVX2
@@ -23,11 +27,13 @@ static const nf_kernels avx2 = {
     .ip6_parse_rows = nf_ip6_parse_rows_avx2,
     .offset_rows = nf_offset_rows_avx2,
     .scan = nf_scan_avx2,
+    .ip4_lookup = nf_ip4_lookup_avx2,
+    .ip6_lookup = nf_ip6_lookup_avx2,
 };
 #endif
 
 #ifdef NF_HAVE_NEON
-/* Reading text is where vectors pay most; the row parsers have no NEON form yet and use the reference. */
+/* Reading text is where vectors pay most; the row parsers and look-ups have no NEON form yet and use the reference. */
 static const nf_kernels neon = {
     .name = "neon",
     .ip4_parse_rows = nf_ip4_parse_rows_scalar,
@@ -35,6 +41,8 @@ static const nf_kernels neon = {
     .ip6_parse_rows = nf_ip6_parse_rows_scalar,
     .offset_rows = nf_offset_rows_scalar,
     .scan = nf_scan_neon,
+    .ip4_lookup = nf_ip4_lookup_scalar,
+    .ip6_lookup = nf_ip6_lookup_scalar,
 };
 #endif
 

@@ -31,6 +31,10 @@ typedef struct {
     /* Every address in text: nf_scan.h. */
     size_t (*scan)(const uint8_t *text, size_t size, size_t from, size_t until, nf_policy policy, nf_place *place,
                    nf_hits *hits);
+    /* The longest match of each address in a table of nf_ip4_table.h: its answer, -1 if there is none. */
+    void (*ip4_lookup)(const uint8_t *table, const uint32_t *value, size_t n, int32_t *index);
+    /* The same in a table of nf_ip6_table.h, of network-order bytes. */
+    void (*ip6_lookup)(const uint8_t *table, const uint8_t (*value)[16], size_t n, int32_t *index);
 } nf_kernels;
 
 /* The form in use.  Set by nf_kernels_use; scalar until then. */
