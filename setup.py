@@ -32,6 +32,13 @@ for name in active:
     compile_args += SWITCHES[name]
     link_args += LINK.get(name, [])
 
+# The kernels and what they keep (the form in use, their tables) are in one extension only; what builds prefix tables
+# keeps nothing, and is in another.
+kernels = set(glob(f"{PACKAGE}/kernels/nf_*.c"))
+tables = {
+    f"{PACKAGE}/kernels/nf_{name}.c" for name in ("prefixes", "prefix_columns", "ranges", "ip4_table", "ip6_table")
+}
+
 extensions = [
     Extension(
         f"netfast.{name}",
@@ -42,8 +49,7 @@ extensions = [
         extra_compile_args=compile_args,
         extra_link_args=link_args,
     )
-    # The kernels and what they keep (the form in use, their tables) are in one extension only.
-    for name, sources in (("_core", sorted(glob(f"{PACKAGE}/kernels/nf_*.c"))), ("_arrow", []))
+    for name, sources in (("_core", sorted(kernels - tables)), ("_arrow", []), ("_tables", sorted(tables)))
 ]
 
 setup(

@@ -15,9 +15,10 @@ import csv
 import functools
 import io
 import ipaddress
+import itertools
 import json
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import Literal, NamedTuple
 
 Boundary = Literal["word", "loose"]
@@ -454,3 +455,111 @@ def _skip_blanks(text: str, position: int) -> int:
 
 def _byte_offset(text: str, position: int) -> int:
     return len(text[:position].encode("utf-8", "surrogateescape"))
+
+
+# --- Prefixes: longest match, and sets of addresses -----------------------------------------------------------------
+
+Prefix = tuple[int, int, int]  # version, first address, length: sorted as a table's prefixes are
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+BITS = {4: 32, 6: 128}
+
+
+def prefix_text(prefix: Prefix) -> str:
+    version, value, length = prefix
+    return f"{format_address(version, value)}/{length}"
+
+
+def network_of(prefix: Prefix) -> Network:
+    version, value, length = prefix
+    return ipaddress.IPv4Network((value, length)) if version == 4 else ipaddress.IPv6Network((value, length))
+
+
+def prefix_of(network: Network) -> Prefix:
+    return network.version, int(network.network_address), network.prefixlen
+
+
+def truncated(version: int, value: int, length: int) -> Prefix:
+    """The prefix of that length that an address is in."""
+    rest = BITS[version] - length
+    return version, value >> rest << rest, length
+
+
+def last_address(prefix: Prefix) -> int:
+    version, value, length = prefix
+    return value + (1 << BITS[version] - length) - 1
+
+
+class PrefixOracle:
+    """Longest match by a dict for each version and length. Of equal prefixes the last wins."""
+
+    def __init__(self, items: Iterable[tuple[Prefix, object]]) -> None:
+        self.values: dict[Prefix, object] = dict(items)
+        self.prefixes: list[Prefix] = sorted(self.values)
+        self._index: dict[tuple[int, int], dict[int, int]] = {}
+        for index, (version, value, length) in enumerate(self.prefixes):
+            self._index.setdefault((version, length), {})[value] = index
+
+    def index(self, version: int, value: int) -> int:
+        """The place, among the sorted prefixes, of the longest one that holds an address; -1 for none."""
+        for length in range(BITS[version], -1, -1):
+            index = self._index.get((version, length), {}).get(truncated(version, value, length)[1])
+            if index is not None:
+                return index
+        return -1
+
+    def get(self, version: int, value: int, default: object = None) -> object:
+        index = self.index(version, value)
+        return default if index < 0 else self.values[self.prefixes[index]]
+
+    def covering(self, prefix: Prefix) -> list[Prefix]:
+        """Those that hold the whole prefix, itself too, the shortest first."""
+        return [other for other in self.prefixes if _holds(other, prefix)]
+
+    def covered(self, prefix: Prefix) -> list[Prefix]:
+        """Those inside the prefix, itself too."""
+        return [other for other in self.prefixes if _holds(prefix, other)]
+
+
+def _holds(outer: Prefix, inner: Prefix) -> bool:
+    version, value, length = inner
+    return outer[0] == version and outer[2] <= length and truncated(version, value, outer[2]) == outer
+
+
+def minimal(prefixes: Iterable[Prefix]) -> list[Prefix]:
+    """The fewest prefixes that hold the same addresses, sorted."""
+    collapsed: list[Prefix] = []
+    for version in BITS:
+        networks = [network_of(prefix) for prefix in prefixes if prefix[0] == version]
+        collapsed += [prefix_of(network) for network in ipaddress.collapse_addresses(networks)]  # type: ignore[type-var]
+    return sorted(collapsed)
+
+
+def combined(a: Iterable[Prefix], b: Iterable[Prefix], keep: Callable[[bool, bool], bool]) -> list[Prefix]:
+    """The minimal prefixes of all addresses for which keep(is in a, is in b) holds.
+
+    Between two neighbouring ends of prefixes all addresses are alike: one of them answers for all.
+    """
+    a, b = list(a), list(b)
+    kept: list[Prefix] = []
+    for version, bits in BITS.items():
+        ours = [prefix for prefix in [*a, *b] if prefix[0] == version]
+        ends = {0, 1 << bits, *(prefix[1] for prefix in ours), *(last_address(prefix) + 1 for prefix in ours)}
+        cuts = sorted(ends)
+        for first, end in itertools.pairwise(cuts):
+            if keep(_is_in(a, version, first), _is_in(b, version, first)):
+                kept += range_prefixes(version, first, end - 1)
+    return minimal(kept)
+
+
+def _is_in(prefixes: list[Prefix], version: int, value: int) -> bool:
+    return any(_holds(prefix, (version, value, BITS[version])) for prefix in prefixes)
+
+
+def range_prefixes(version: int, first: int, last: int) -> list[Prefix]:
+    """The prefixes that a range of addresses splits into, both ends included."""
+    kind = ipaddress.IPv4Address if version == 4 else ipaddress.IPv6Address
+    return [prefix_of(network) for network in ipaddress.summarize_address_range(kind(first), kind(last))]
+
+
+def count_addresses(prefixes: Iterable[Prefix]) -> int:
+    return sum(network_of(prefix).num_addresses for prefix in minimal(prefixes))

@@ -222,3 +222,97 @@ _RULE_PIECES = b"::1 :: 1.2.3.4 fe80::a X/ : . / % a G 0 _ [ ] %".split()
 rule_texts: SearchStrategy[bytes] = st.lists(st.sampled_from([*_RULE_PIECES, b" ", b"\n", b"\xff"]), max_size=12).map(
     b"".join
 )
+
+# --- Prefixes --------------------------------------------------------------------------------------------------------
+
+Prefix = tuple[int, int, int]  # version, first address, length
+Address = tuple[int, int]  # version, value
+_BITS = {4: 32, 6: 128}
+# The lengths at which tables change their ways stand beside both their neighbours; the rest comes as it comes.
+_LENGTHS = {
+    4: [0, 1, 7, 8, 9, 12, 15, 16, 17, 18, 19, 20, 22, 23, 24, 25, 26, 30, 31, 32],
+    6: [0, 1, 3, 8, 15, 16, 17, 19, 24, 28, 31, 32, 33, 36, 40, 47, 48, 49, 56, 63, 64, 65, 80, 96, 112, 126, 127, 128],
+}
+
+
+def _prefix(version: int, value: int, length: int) -> Prefix:
+    rest = _BITS[version] - length
+    return version, (value >> rest << rest) % (1 << _BITS[version]), length
+
+
+def lengths(version: int) -> SearchStrategy[int]:
+    return st.one_of(st.sampled_from(_LENGTHS[version]), st.integers(0, _BITS[version]))
+
+
+def _numbers(version: int) -> SearchStrategy[int]:
+    return st.one_of(ipv4_values if version == 4 else ipv6_values, st.integers(0, (1 << _BITS[version]) - 1))
+
+
+@st.composite
+def prefixes(draw: DrawFn, version: int | None = None) -> Prefix:
+    version = version or draw(st.sampled_from([4, 6]))
+    return _prefix(version, draw(_numbers(version)), draw(lengths(version)))
+
+
+@st.composite
+def _kin(draw: DrawFn, prefix: Prefix) -> list[Prefix]:
+    """What belongs to a prefix: longer ones inside it, shorter ones around it, its neighbours, itself once more."""
+    version, value, length = prefix
+    bits = _BITS[version]
+    kind = draw(st.sampled_from(["inside", "around", "chain", "sibling", "next", "row", "again", "host", "bits"]))
+    inside = value | draw(st.integers(0, (1 << bits - length) - 1))
+    step = 1 << bits - length
+    if kind == "inside":
+        return [_prefix(version, inside, draw(st.integers(length, bits)))]
+    if kind == "around":
+        return [_prefix(version, value, draw(st.integers(0, length)))]
+    if kind == "chain":
+        every = draw(st.sampled_from([1, 2, 3, 8]))
+        return [_prefix(version, inside, longer) for longer in range(length, bits + 1, every)]
+    if kind == "sibling":
+        return [(version, value ^ step, length)] if length else []
+    if kind == "next":
+        return [_prefix(version, value + draw(st.sampled_from([-step, step])), length)]
+    if kind == "row":  # side by side, across the ends of whatever blocks a table keeps
+        return [_prefix(version, value + k * step, length) for k in range(-draw(st.integers(0, 9)), 9)]
+    if kind == "host":
+        return [(version, draw(st.sampled_from([value, inside, value + step - 1])), bits)]
+    if kind == "bits":  # the same leading bits in the other family: 32.0.0.0/8 and 2000::/8
+        other = 10 - version
+        longest = min(length, _BITS[other])
+        return [_prefix(other, value >> bits - longest << _BITS[other] - longest, longest)]
+    return [prefix]
+
+
+@st.composite
+def prefix_lists(draw: DrawFn, version: int | None = None, most: int = 12) -> list[Prefix]:
+    """Clustered, nested, adjacent and repeated prefixes, host routes and default routes among them."""
+    found: list[Prefix] = draw(st.lists(prefixes(version), max_size=4))
+    for _ in range(draw(st.integers(0, most))):
+        if found:
+            found += draw(_kin(draw(st.sampled_from(found))))
+    if version is not None:
+        found = [prefix for prefix in found if prefix[0] == version]
+    if draw(st.integers(0, 5)) == 0:
+        found.append((version or draw(st.sampled_from([4, 6])), 0, 0))
+    return draw(st.permutations(found)) if len(found) < 30 else found
+
+
+@st.composite
+def near_addresses(draw: DrawFn, around: list[Prefix]) -> list[Address]:
+    """Addresses at both ends of the prefixes and beside them, inside them, in the other family, and anywhere."""
+    near: list[Address] = []
+    for version, value, length in around:
+        bits = _BITS[version]
+        step = 1 << bits - length
+        places = [value, value + step - 1, value - 1, value + step, value + draw(st.integers(0, step - 1))]
+        near += [(version, place % (1 << bits)) for place in places]
+        near.append((10 - version, (value << 96 if version == 4 else value >> 96) % (1 << _BITS[10 - version])))
+    return near + draw(st.lists(values, max_size=8))
+
+
+@st.composite
+def tables(draw: DrawFn, version: int | None = None) -> tuple[list[Prefix], list[Address]]:
+    """Prefixes for a table, and what to ask it."""
+    found = draw(prefix_lists(version))
+    return found, draw(near_addresses(found))

@@ -8,9 +8,11 @@ from .errors import AddressError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from . import addresses, logs, textbook
+    from . import addresses, logs, prefix_sets, prefixes, textbook
     from .addresses import AddressArray, Classification, classify, format_addresses, parse
     from .logs import Extraction, LogSummary, extract, scan, summarize
+    from .prefix_sets import PrefixSet
+    from .prefixes import Matches, PrefixTable
     from .registry import BLOCKS, KINDS, Block
     from .textbook import NETWORK_CLASSES, AddressInfo, NetworkClass, address
 
@@ -25,7 +27,10 @@ __all__ = [
     "Classification",
     "Extraction",
     "LogSummary",
+    "Matches",
     "NetworkClass",
+    "PrefixSet",
+    "PrefixTable",
     "__version__",
     "address",
     "addresses",
@@ -34,6 +39,8 @@ __all__ = [
     "format_addresses",
     "logs",
     "parse",
+    "prefix_sets",
+    "prefixes",
     "scan",
     "summarize",
     "textbook",
@@ -42,6 +49,8 @@ __all__ = [
 _MODULES = {
     "addresses": ("AddressArray", "Classification", "classify", "format_addresses", "parse"),
     "logs": ("Extraction", "LogSummary", "extract", "scan", "summarize"),
+    "prefix_sets": ("PrefixSet",),
+    "prefixes": ("Matches", "PrefixTable"),
     "registry": ("BLOCKS", "KINDS", "Block"),
     "textbook": ("NETWORK_CLASSES", "AddressInfo", "NetworkClass", "address"),
 }

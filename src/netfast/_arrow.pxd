@@ -51,6 +51,7 @@ cdef class Column:
     cdef object owner              # keeps the memory
     cdef Py_buffer view            # of a NumPy array
     cdef readonly Column dictionary
+    cdef readonly str format       # Arrow's
     cdef int index_bytes           # 1, 2, 4 or 8
     cdef bint index_signed
     cdef bint all_null             # Arrow's type of nothing else

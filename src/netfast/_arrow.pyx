@@ -74,6 +74,10 @@ cdef class Column:
             PyErr_CheckSignals()
         return made if found else None
 
+    def numbers(self) -> bytes:
+        """The numbers of an Arrow column of them as they lie in memory."""
+        return (<const char*>self.c.rows)[:<Py_ssize_t>(self.c.n * self.c.width)]
+
     cdef int64_t index(self, size_t row) noexcept nogil:
         """The row's index into the dictionary; not checked, so in a damaged column it may be any number."""
         return load_index(self.c.rows + row * <size_t>self.index_bytes, self.index_bytes, self.index_signed)
@@ -114,24 +118,33 @@ cdef dict ARROW_LAYOUTS = {
 cdef dict ARROW_INDICES = {"c": 1, "C": 1, "s": 2, "S": 2, "i": 4, "I": 4, "l": 8, "L": 8}   # capitals: unsigned
 cdef dict VALUE_BYTES = {nf.NF_TEXT32: 4, nf.NF_TEXT64: 8, nf.NF_VIEW: 16, nf.NF_UINT32: 4, nf.NF_PACKED4: 4,
                          nf.NF_PACKED16: 16}
+cdef dict NUMBER_BYTES = {"c": 1, "C": 1, "s": 2, "S": 2, "i": 4, "I": 4, "l": 8, "L": 8, "e": 2, "f": 4, "g": 8}
 cdef uint8_t NOTHING[16]   # what empty arrays may have in place of a buffer
 
 
-cdef int64_t take_format(Column column, ArrowSchema* schema) except -1:
+cdef int64_t take_format(Column column, ArrowSchema* schema, bint values=False) except -1:
     """The layout, but for lengths and places.  Returns how many buffers there must be; 0 if none is looked at."""
     cdef str format = schema.format.decode()
+    column.format = format
     if schema.dictionary != NULL:
         if format not in ARROW_INDICES:
             raise TypeError(f"an Arrow dictionary with indices of format {format!r} is not understood")
         column.index_bytes = ARROW_INDICES[format]
         column.index_signed = format.islower()
         column.c.stride = column.index_bytes
-        take_format(Column(), schema.dictionary)
+        take_format(Column(), schema.dictionary, values)
         return 2
     if format == "n":
         column.all_null = True
         column.c.layout = nf.NF_FIXED    # of no width
         return 0
+    if values and format in NUMBER_BYTES:
+        column.c.layout = nf.NF_FIXED
+        column.c.stride = NUMBER_BYTES[format]
+        column.c.width = NUMBER_BYTES[format]
+        return 2
+    if values and format not in ("u", "U", "vu", "z", "Z", "vz"):
+        raise TypeError(f"Arrow values of format {format!r} are not understood; wanted numbers, text or binary")
     if format not in ARROW_LAYOUTS:
         raise TypeError(f"an Arrow {'table' if format == '+s' else 'column'} of format {format!r} holds no addresses; "
                         "wanted one column of text, binary, uint32, or fixed-size binary of 4 or 16 bytes")
@@ -140,9 +153,9 @@ cdef int64_t take_format(Column column, ArrowSchema* schema) except -1:
     return 3 if column.c.layout <= nf.NF_VIEW else 2
 
 
-cdef Column arrow_column(ArrowSchema* schema, ArrowArray* array, Chunk owner):
+cdef Column arrow_column(ArrowSchema* schema, ArrowArray* array, Chunk owner, bint values):
     cdef Column column = Column()
-    cdef int64_t buffers = take_format(column, schema)
+    cdef int64_t buffers = take_format(column, schema, values)
     if array.length < 0 or array.offset < 0 or array.n_buffers < buffers:
         raise_damaged("its length, offset or number of buffers is wrong")
     column.owner = owner
@@ -159,7 +172,7 @@ cdef Column arrow_column(ArrowSchema* schema, ArrowArray* array, Chunk owner):
     if schema.dictionary != NULL:
         if array.dictionary == NULL:
             raise_damaged("its dictionary is missing")
-        column.dictionary = arrow_column(schema.dictionary, array.dictionary, owner)
+        column.dictionary = arrow_column(schema.dictionary, array.dictionary, owner, values)
     elif column.c.layout == nf.NF_TEXT32 or column.c.layout == nf.NF_TEXT64:
         column.c.data = <const uint8_t*>array.buffers[2]
         if column.c.data == NULL:
@@ -194,13 +207,13 @@ cdef raise_stream_error(ArrowArrayStream* stream, int code):
     raise ValueError(f"the Arrow stream failed: {message}")
 
 
-def arrow_columns(source) -> list:
-    """The columns of an object with the Arrow PyCapsule interface, one a chunk."""
+def arrow_columns(source, bint values=False) -> list:
+    """The columns of an object with the Arrow PyCapsule interface, one a chunk; of addresses, or of any values."""
     cdef ArrowSchema* schema
     cdef ArrowArray* array
     cdef Chunk chunk
     if not hasattr(source, "__arrow_c_array__"):
-        return stream_columns(source.__arrow_c_stream__())
+        return stream_columns(source.__arrow_c_stream__(), values)
     schema_capsule, array_capsule = source.__arrow_c_array__()
     schema = <ArrowSchema*>PyCapsule_GetPointer(schema_capsule, "arrow_schema")
     array = <ArrowArray*>PyCapsule_GetPointer(array_capsule, "arrow_array")
@@ -209,10 +222,10 @@ def arrow_columns(source) -> list:
     chunk = Chunk()
     memcpy(&chunk.array, array, sizeof(ArrowArray))
     array.release = NULL     # moved: the capsule has nothing left to release
-    return [arrow_column(schema, &chunk.array, chunk)]
+    return [arrow_column(schema, &chunk.array, chunk, values)]
 
 
-cdef list stream_columns(capsule):
+cdef list stream_columns(capsule, bint values):
     cdef ArrowArrayStream* source = <ArrowArrayStream*>PyCapsule_GetPointer(capsule, "arrow_array_stream")
     cdef ArrowArrayStream stream
     cdef ArrowSchema schema
@@ -230,7 +243,7 @@ cdef list stream_columns(capsule):
             code = stream.get_schema(&stream, &schema)
         if code:
             raise_stream_error(&stream, code)
-        take_format(Column(), &schema)     # also where there are no chunks
+        take_format(Column(), &schema, values)     # also where there are no chunks
         while True:
             chunk = Chunk()
             array = &chunk.array
@@ -240,7 +253,7 @@ cdef list stream_columns(capsule):
                 raise_stream_error(&stream, code)
             if array.release == NULL:
                 return columns
-            columns.append(arrow_column(&schema, array, chunk))
+            columns.append(arrow_column(&schema, array, chunk, values))
             PyErr_CheckSignals()
     finally:
         if schema.release != NULL:
@@ -477,14 +490,17 @@ def arrow_bits(flags) -> bytearray:
 
 
 def arrow_text(texts) -> ArrowData:
-    """A utf8 (large_utf8 from 2 GiB up) array of a list of str and None."""
+    """A utf8 (large_utf8 from 2 GiB up) array of a list of str and None; binary, of bytes and None."""
     cdef bytearray offsets, nulls = zeros(<size_t>len(texts))
     cdef Py_ssize_t i, total = 0
     data = bytearray()
     sizes = []
+    cdef bint binary = any(isinstance(text, bytes) for text in texts)
     for i, text in enumerate(texts):
         if text is None:
             nulls[i] = 1
+        elif binary:
+            data += text
         else:
             data += text.encode("utf-8", "replace")     # a zone id may hold what UTF-8 cannot
         sizes.append(len(data))
@@ -499,5 +515,6 @@ def arrow_text(texts) -> ArrowData:
         else:
             (<int32_t*>PyByteArray_AS_STRING(offsets))[i + 1] = sizes[i]
     validity, null_count = arrow_validity(nulls)
-    return ArrowData("U" if large else "u", len(texts), [validity if null_count else None, offsets, data],
+    form = "z" if binary else "u"
+    return ArrowData(form.upper() if large else form, len(texts), [validity if null_count else None, offsets, data],
                      null_count=null_count)

@@ -3,6 +3,9 @@
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ._arrow import Column
 
 PATH_MAX: int
@@ -67,8 +70,12 @@ class Tally:
     def top(self, k: int) -> list[tuple[str, int]]: ...
     def top_networks(self, k: int) -> list[tuple[str, int]]: ...
 
-Set = tuple[bytes, bytes, bytes]
 Hits = tuple[Memory, Memory, Memory, Memory, Memory, Memory]
+
+class Labels:
+    def __init__(self, table4: Any, table6: Any, label_of: Any, labels: int) -> None: ...
+
+Set = tuple[bytes, Labels | None]
 
 class Scanner:
     bytes_read: int
@@ -86,6 +93,7 @@ class Scanner:
         path: list[bytes] | None = None,
         whole_lines: bool = False,
         tally: Tally | None = None,
+        labels: Labels | None = None,
     ) -> None: ...
     def room(self) -> memoryview: ...
     def advance(self, n: int, final: bool = False) -> int: ...
@@ -98,7 +106,16 @@ class Scanner:
     @property
     def lines_with_hits(self) -> int: ...
     def counts(self) -> list[int]: ...
-    def rows(self, lead: bytes, mid_offset: bytes, mid_address: bytes, tails: list[bytes]) -> bytes: ...
+    def label_counts(self) -> NDArray[np.uint64]: ...
+    def matches(self) -> bytearray: ...
+    def rows(
+        self,
+        lead: bytes,
+        mid_offset: bytes,
+        mid_address: bytes,
+        tails: list[bytes],
+        ends: list[bytes] | None = None,
+    ) -> bytes: ...
     def matching(self, wanted: Set | None, unwanted: Set | None) -> bytearray: ...
     def grep(
         self, wanted: bytearray, lead: bytes, number: bool, only: bool, invert: bool, count: bool

@@ -10,38 +10,19 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from cpython.exc cimport PyErr_CheckSignals
 from cpython.object cimport PyObject
 from cpython.ref cimport Py_REFCNT
-from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, realloc
 from libc.string cimport memcpy, memmove, memset
 
 from netfast cimport _kernels as nf
 from netfast._arrow cimport OBJECTS, STRIDE, Column, raise_damaged, unwritten, zeros
-from netfast._kernels cimport nf_packed, nf_rows
+from netfast._kernels cimport nf_column, nf_kernels, nf_packed, nf_rows
 
 import operator
 import os
 import sys
 
 from netfast.errors import AddressError
-
-cdef extern from *:
-    """
-    /* The characters of a str that is ASCII, in place; NULL for any other object. */
-    static inline const uint8_t *ascii_text(PyObject *item, uint32_t *size)
-    {
-        if (!PyUnicode_Check(item) || !PyUnicode_IS_COMPACT_ASCII(item))
-            return NULL;
-        Py_ssize_t n = PyUnicode_GET_LENGTH(item);
-        *size = n > 0xFFFFFFF ? 0xFFFFFFF : (uint32_t)n;
-        return (const uint8_t *)PyUnicode_DATA(item);
-    }
-    #define SEQUENCE_ITEMS(sequence) PySequence_Fast_ITEMS(sequence)
-    #define SEQUENCE_SIZE(sequence) PySequence_Fast_GET_SIZE(sequence)
-    """
-    const uint8_t* ascii_text(PyObject* item, uint32_t* size)
-    # Of a list or tuple as it lies in memory, whatever a subclass makes of len() and [].
-    PyObject** SEQUENCE_ITEMS(object sequence)
-    Py_ssize_t SEQUENCE_SIZE(object sequence)
 
 cdef extern from "Python.h":
     int PyBytes_Check(PyObject* item)
@@ -68,6 +49,10 @@ def use_kernels(name: str) -> str:
     if not nf.nf_kernels_use(wanted):
         raise ValueError(f"no kernel form {name!r} here; there are {', '.join(kernel_names())}")
     return previous
+
+
+cdef const nf_kernels* kernels_in_use() noexcept nogil:
+    return nf.nf_active
 
 
 cdef choose_kernels():
@@ -98,12 +83,6 @@ REASONS = {
     nf.NF_ZONE_EMPTY: "empty zone id",
     nf.NF_ZONE_CHARACTER: "'%' or '/' in the zone id",
 }
-
-cdef struct Address:
-    uint8_t holds        # NF_NONE, NF_IP4, NF_IP6 or NF_IP6_ZONED
-    uint32_t v4
-    uint8_t packed[16]
-    size_t zone
 
 
 cdef nf.nf_reason read_text(const uint8_t* text, size_t size, Address* address, size_t* position) noexcept nogil:
@@ -173,6 +152,10 @@ def unwrap_one(value: int):
     cdef bytes packed = value.to_bytes(16, "big")
     cdef uint32_t carried
     return carried if nf.nf_unwrap(<const uint8_t*>PyBytes_AS_STRING(packed), &carried) else None
+
+
+cdef bint carries_ip4(const uint8_t* packed, uint32_t* carried) noexcept nogil:
+    return nf.nf_unwrap(packed, carried)
 
 
 cdef str format_packed(uint8_t holds, const uint8_t* packed):
@@ -271,10 +254,12 @@ def classify_range(Column column, size_t first, size_t n, bint unwrap, bytearray
         PyErr_CheckSignals()
 
 
-cdef struct ParsedRows:
-    uint8_t* holds
-    uint32_t* v4
-    nf_packed packed     # NULL until an IPv6 row has come
+cdef size_t parse_rows(nf_rows rows, size_t n, uint32_t* v4, nf_packed packed, uint8_t* holds) noexcept nogil:
+    return nf.nf_parse_rows(rows, n, v4, packed, holds)
+
+
+cdef bint parse_column(const nf_column* column, size_t first, size_t n, ParsedRows* into, size_t* done) noexcept nogil:
+    return nf.nf_parse_column(column, first, n, into.v4, into.packed, into.holds, done)
 
 
 cdef void pack_rows(ParsedRows* rows, size_t n) noexcept nogil:
@@ -323,10 +308,6 @@ cdef leave_spare(bytearray memory):
 
 cdef class Parsed:
     """Addresses of n rows: `holds` says what a row is, `v4` has the IPv4 values, `packed` all once a row is IPv6."""
-    cdef readonly size_t n
-    cdef readonly bytearray holds, v4, packed
-    cdef readonly dict zones
-
     def __init__(self, size_t n):
         self.n = n
         self.holds = unwritten(n)
@@ -789,9 +770,7 @@ PATH_MAX = nf.NF_PATH_MAX
 
 
 cdef class Memory:
-    """A column of hits, freed with the last array that looks at it."""
-    cdef void* data
-    cdef Py_ssize_t size
+    """Memory that a kernel has made, such as a column of hits, freed with the last array that looks at it."""
 
     def __dealloc__(self):
         free(self.data)
@@ -880,6 +859,24 @@ cdef list boxed_top(nf.nf_top* top, size_t n):
     return made
 
 
+cdef class Labels:
+    """A prefix table as scanners ask it: the bytes of its look-ups, and the number of the label of each prefix."""
+    cdef nf.nf_labels c
+    cdef Py_buffer view4, view6, view_of_label
+
+    def __cinit__(self, table4, table6, label_of, size_t labels):
+        PyObject_GetBuffer(table4, &self.view4, PyBUF_SIMPLE)
+        PyObject_GetBuffer(table6, &self.view6, PyBUF_SIMPLE)
+        PyObject_GetBuffer(label_of, &self.view_of_label, PyBUF_SIMPLE)
+        self.c = nf.nf_labels(<const uint8_t*>self.view4.buf, <const uint8_t*>self.view6.buf,
+                              <const int32_t*>self.view_of_label.buf, labels)
+
+    def __dealloc__(self):
+        PyBuffer_Release(&self.view4)
+        PyBuffer_Release(&self.view6)
+        PyBuffer_Release(&self.view_of_label)
+
+
 cdef class Scanner:
     """Finds addresses in a stream: write bytes into `room()`, then `advance` over them.
 
@@ -898,19 +895,26 @@ cdef class Scanner:
     cdef nf.nf_output output
     cdef uint64_t by_code[256]
     cdef Tally tally
+    cdef Labels labels
+    cdef bytearray by_label                # uint64 a label, and one for no prefix
+    cdef uint64_t* label_count             # the same in place
     cdef bint whole_lines, ends_line
     cdef list kept_alive
     cdef readonly int64_t bytes_read
     cdef readonly uint64_t found
 
     def __init__(self, size_t chunk, *, bint loose=False, bint ip4=True, bint ip6=True, bint first=False,
-                 size_t field=0, bytes separator=None, list path=None, bint whole_lines=False, Tally tally=None):
+                 size_t field=0, bytes separator=None, list path=None, bint whole_lines=False, Tally tally=None,
+                 Labels labels=None):
         cdef size_t i
         self.chunk = max(chunk, <size_t>1)
         self.set_buffer(self.chunk + 1024)
         self.policy = nf.nf_policy(loose, (nf.NF_FIND_IP4 if ip4 else 0) | (nf.NF_FIND_IP6 if ip6 else 0))
         self.place.line = 1
         self.tally = tally
+        self.labels = labels
+        self.by_label = zeros(8 * (labels.c.labels + 1) if labels is not None else 0)
+        self.label_count = <uint64_t*>PyByteArray_AS_STRING(self.by_label)
         self.ends_line = True
         self.kept_alive = [separator, path]
         self.selection.by = nf.NF_FIRST if first else nf.NF_FIELD if field else nf.NF_KEY if path else nf.NF_ALL
@@ -1000,6 +1004,8 @@ cdef class Scanner:
         self.found += self.hits.n - first
         for i in range(first, self.hits.n):
             self.by_code[self.hits.code[i]] += 1
+        if self.labels is not None:
+            nf.nf_count_labels(&self.labels.c, &self.hits, first, self.label_count)
 
     cdef bint count(self) noexcept nogil:
         """Hand the hits to the tally."""
@@ -1038,14 +1044,31 @@ cdef class Scanner:
         """Hits by code."""
         return [self.by_code[code] for code in range(256)]
 
+    def label_counts(self):
+        """Hits by label, uint64[labels + 1]; the last is of those that no prefix holds."""
+        import numpy as np
+
+        return np.frombuffer(self.by_label, dtype=np.uint64)
+
+    def matches(self) -> bytearray:
+        """The longest prefix (int32) that holds each hit of the last `advance`, -1 where none does."""
+        cdef bytearray index = unwritten(4 * self.hits.n)
+        nf.nf_match_hits(&self.labels.c, &self.hits, 0, self.hits.n, <int32_t*>PyByteArray_AS_STRING(index))
+        return index
+
     cdef bytes written(self):
         made = (<const char*>self.output.bytes)[:self.output.size]
         self.output.size = 0
         return made
 
-    def rows(self, bytes lead, bytes mid_offset, bytes mid_address, list tails) -> bytes:
-        """The hits of the last `advance`, a row each: lead, line, mid_offset, offset, mid_address, address, tail."""
+    def rows(self, bytes lead, bytes mid_offset, bytes mid_address, list tails, list ends=None) -> bytes:
+        """The hits of the last `advance`, a row each: lead, line, mid_offset, offset, mid_address, address, tail.
+
+        `ends` has what stands behind the tail, for each hit.
+        """
         cdef nf.nf_row_style style
+        cdef bytearray end_at, end_size
+        cdef size_t i
         cdef const uint8_t* tail[256]
         cdef size_t tail_size[256]
         cdef const uint8_t* text = self.data
@@ -1059,6 +1082,14 @@ cdef class Scanner:
         style.mid_address = <const uint8_t*>PyBytes_AS_STRING(mid_address)
         style.mid_address_size = <size_t>len(mid_address)
         style.tail, style.tail_size = &tail[0], &tail_size[0]
+        style.end = NULL
+        if ends is not None:
+            end_at, end_size = unwritten(sizeof(void*) * len(ends)), unwritten(sizeof(size_t) * len(ends))
+            style.end = <const uint8_t**>PyByteArray_AS_STRING(end_at)
+            style.end_size = <const size_t*>PyByteArray_AS_STRING(end_size)
+            for i, end in enumerate(ends):
+                (<const uint8_t**>style.end)[i] = <const uint8_t*>PyBytes_AS_STRING(end)
+                (<size_t*>style.end_size)[i] = <size_t>len(end)
         with nogil:
             fine = nf.nf_report_rows(&self.hits, text, self.place.base, &style, &self.output)
         if not fine:
@@ -1068,7 +1099,7 @@ cdef class Scanner:
     def matching(self, wanted, unwanted) -> bytearray:
         """A byte a hit of the last `advance`: 1 if in `wanted` (None: all are) and not in `unwanted` (None: none is).
 
-        A set is (codes, IPv4 ranges, IPv6 ranges) in bytes, as nf_report.h has it.
+        A set is (a byte a code, 1 for those in it; the `Labels` of its prefixes, or None).
         """
         cdef bytearray made = unwritten(self.hits.n)
         cdef nf.nf_set sets[2]
@@ -1099,10 +1130,12 @@ cdef class Scanner:
 
 cdef nf.nf_set set_of(tuple parts):
     """A set for as long as its parts live."""
-    cdef bytes codes, ip4, ip6
-    codes, ip4, ip6 = parts
-    return nf.nf_set(<const uint8_t*>PyBytes_AS_STRING(codes), <const uint8_t*>PyBytes_AS_STRING(ip4),
-                     <const uint8_t*>PyBytes_AS_STRING(ip6), <size_t>len(ip4) // 32, <size_t>len(ip6) // 32)
+    cdef bytes codes = parts[0]
+    cdef Labels prefixes = parts[1]
+    cdef nf.nf_set made = nf.nf_set(<const uint8_t*>PyBytes_AS_STRING(codes), NULL)
+    if prefixes is not None:
+        made.prefixes = &prefixes.c
+    return made
 
 
 def find_all(text, size_t start, size_t end, bytearray stop, *, bint loose, bint ip4, bint ip6) -> tuple:

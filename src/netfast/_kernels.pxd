@@ -47,6 +47,8 @@ cdef extern from "nf_ip6.h" nogil:
 cdef extern from "nf_dispatch.h" nogil:
     ctypedef struct nf_kernels:
         const char* name
+        void (*ip4_lookup)(const uint8_t* table, const uint32_t* value, size_t n, int32_t* index) noexcept nogil
+        void (*ip6_lookup)(const uint8_t* table, const nf_packed value, size_t n, int32_t* index) noexcept nogil
 
     const nf_kernels* nf_active
     const char* nf_kernels_name(size_t i)
@@ -170,6 +172,16 @@ cdef extern from "nf_select.h" nogil:
 
     void nf_select(nf_selection* selection, const uint8_t* text, size_t size, int64_t base, nf_hits* hits, size_t first)
 
+cdef extern from "nf_labels.h" nogil:
+    ctypedef struct nf_labels:
+        const uint8_t* ip4
+        const uint8_t* ip6
+        const int32_t* label
+        size_t labels
+
+    void nf_match_hits(const nf_labels* labels, const nf_hits* hits, size_t first, size_t n, int32_t* index)
+    void nf_count_labels(const nf_labels* labels, const nf_hits* hits, size_t first, uint64_t* count)
+
 cdef extern from "nf_report.h" nogil:
     ctypedef struct nf_output:
         uint8_t* bytes
@@ -187,16 +199,15 @@ cdef extern from "nf_report.h" nogil:
         size_t mid_address_size
         const uint8_t** tail
         const size_t* tail_size
+        const uint8_t** end
+        const size_t* end_size
 
     bint nf_report_rows(const nf_hits* hits, const uint8_t* text, int64_t base, const nf_row_style* style,
                         nf_output* output)
 
     ctypedef struct nf_set:
         const uint8_t* codes
-        const uint8_t* ip4_ranges
-        const uint8_t* ip6_ranges
-        size_t ip4_count
-        size_t ip6_count
+        const nf_labels* prefixes
 
     void nf_mark_hits(const nf_hits* hits, const nf_set* wanted, const nf_set* unwanted, uint8_t* mark)
 
@@ -210,3 +221,70 @@ cdef extern from "nf_report.h" nogil:
 
     bint nf_report_lines(const nf_hits* hits, const uint8_t* wanted, const uint8_t* text, size_t size, int64_t base,
                          int64_t line, const nf_grep_style* style, nf_output* output, uint64_t* lines)
+
+cdef extern from "nf_prefixes.h" nogil:
+    ctypedef struct nf_ip6_number:
+        uint64_t high
+        uint64_t low
+
+    ctypedef struct nf_table:
+        uint8_t* bytes
+        size_t size
+
+    size_t nf_sort_prefixes4(uint32_t* address, uint8_t* length, uint32_t* order, size_t n)
+    size_t nf_sort_prefixes6(nf_ip6_number* address, uint8_t* length, uint32_t* order, size_t n)
+
+cdef extern from "nf_ip4_table.h" nogil:
+    bint nf_ip4_table_build(const uint32_t* address, const uint8_t* length, size_t n, int32_t first, nf_table* table)
+    bint nf_ip4_table_check(const uint8_t* bytes, size_t size, int32_t first, size_t n)
+
+cdef extern from "nf_ip6_table.h" nogil:
+    bint nf_ip6_table_build(const nf_ip6_number* address, const uint8_t* length, size_t n, int32_t first,
+                            nf_table* table)
+    bint nf_ip6_table_check(const uint8_t* bytes, size_t size, int32_t first, size_t n)
+
+cdef extern from "nf_prefix_columns.h" nogil:
+    enum: NF_LENGTH_NONE
+
+    ctypedef struct nf_prefix_rows:
+        const uint8_t* holds
+        const uint32_t* v4
+        nf_packed packed
+        const uint8_t* length
+
+    ctypedef struct nf_prefix_columns:
+        uint32_t* address4
+        nf_ip6_number* address6
+        uint8_t* length4
+        uint8_t* length6
+        uint32_t* row4
+        uint32_t* row6
+        size_t n4
+        size_t n6
+
+    size_t nf_split_prefixes(const nf_prefix_rows* rows, size_t start, size_t until, bint mask,
+                             nf_prefix_columns* columns)
+    bint nf_prefixes4_in_order(const uint32_t* address, const uint8_t* length, size_t n)
+    bint nf_prefixes6_in_order(const nf_ip6_number* address, const uint8_t* length, size_t n)
+    size_t nf_prefixes4_before(const uint32_t* address, const uint8_t* length, size_t n, uint32_t prefix,
+                               unsigned int prefix_length)
+    size_t nf_prefixes6_before(const nf_ip6_number* address, const uint8_t* length, size_t n, nf_ip6_number prefix,
+                               unsigned int prefix_length)
+
+cdef extern from "nf_ranges.h" nogil:
+    enum: NF_KEEP_NEITHER, NF_KEEP_ONLY_A, NF_KEEP_ONLY_B, NF_KEEP_BOTH
+
+    ctypedef struct nf_range:
+        nf_ip6_number first
+        nf_ip6_number last
+
+    size_t nf_ranges_of_prefixes4(const uint32_t* address, const uint8_t* length, size_t n, nf_range* range)
+    size_t nf_ranges_of_prefixes6(const nf_ip6_number* address, const uint8_t* length, size_t n, nf_range* range)
+    size_t nf_ranges_combine(const nf_range* a, size_t n_a, const nf_range* b, size_t n_b, unsigned int keep,
+                             unsigned int bits, nf_range* out, size_t room)
+    size_t nf_prefixes_of_ranges4(const nf_range* ranges, size_t n, uint32_t* address, uint8_t* length,
+                                  uint32_t* range)
+    size_t nf_prefixes_of_ranges6(const nf_range* ranges, size_t n, nf_ip6_number* address, uint8_t* length,
+                                  uint32_t* range)
+    nf_ip6_number nf_ranges_span(const nf_range* range, size_t n)
+    bint nf_ranges_hold(const nf_range* range, size_t n, nf_ip6_number address)

@@ -29,10 +29,11 @@ class AddressError(ValueError):
     index: int | None
     position: int
     reason: str
+    _what = "address"
 
     def __init__(self, text: str | bytes, position: int, reason: str, index: int | None = None) -> None:
         row = "" if index is None else f"row {index}: "
-        super().__init__(f"{row}{_shortened(text)} is not an IP address: {reason}{_place(text, position)}")
+        super().__init__(f"{row}{_shortened(text)} is not an IP {self._what}: {reason}{_place(text, position)}")
         self.text = text
         self.index = index
         self.position = position
@@ -43,6 +44,17 @@ class AddressError(ValueError):
     ) -> tuple[type[AddressError], tuple[str | bytes, int, str, int | None], dict[str, object]]:
         # BaseException would call the class with the message alone.  The dictionary carries notes (PEP 678).
         return type(self), (self.text, self.position, self.reason, self.index), self.__dict__
+
+
+class PrefixError(AddressError):
+    """A text that is not an IP prefix, or has host bits set; what it says is as for an address.
+
+    Example:
+        >>> print(PrefixError("10.0.0.0/33", 9, "prefix length above 32"))
+        '10.0.0.0/33' is not an IP prefix: prefix length above 32 (at character 10)
+    """
+
+    _what = "prefix"
 
 
 def _shortened(text: str | bytes) -> str:

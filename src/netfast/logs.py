@@ -23,7 +23,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
-from itertools import pairwise
+from itertools import islice, pairwise
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from . import _core
@@ -34,6 +34,9 @@ from .threads import in_ranges, thread_count
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+    from .labels import Labels
+    from .prefixes import PrefixTable
 
 Boundary = Literal["word", "loose"]
 
@@ -280,10 +283,14 @@ def _scan(source: Any, scanner: _core.Scanner) -> Iterator[Extraction]:
 # --- summarize -------------------------------------------------------------------------------------------------------
 
 
+NO_LABEL = "no prefix"  # what "" among the labels is shown as
+
+
 class LogSummary(NamedTuple):
     """What `summarize` counted.
 
     `invalid` counts lines where the chosen place (first, field, key) holds no address; 0 when every address counts.
+    `by_label` counts the values of the table as text, the most frequent first; "" is of addresses that no prefix holds.
     With `estimated`, there were more different addresses than max_distinct: `unique` is then HyperLogLog's estimate
     (standard error 0.4 %), and the counts in top_addresses and top_networks may be too low by up to `count_error`.
     """
@@ -298,6 +305,7 @@ class LogSummary(NamedTuple):
     by_kind: dict[str, int]
     by_class: dict[str, int]
     by_block: dict[str, int]
+    by_label: dict[str, int]
     top_addresses: list[tuple[str, int]]
     top_networks: list[tuple[str, int]]
     errors: list[tuple[str, str]]
@@ -326,6 +334,8 @@ class LogSummary(NamedTuple):
         parts = [rows]
         counts = (self.by_kind, self.by_class)
         parts += [[(name or "IPv6", f"{count:,}") for name, count in by.items()] for by in counts]
+        labels = islice(self.by_label.items(), max(10, len(self.top_addresses)))
+        parts.append([(name or NO_LABEL, f"{count:,}") for name, count in labels])
         tops = (self.top_addresses, self.top_networks)
         parts += [[(text, f"{about}{count:,}") for text, count in top] for top in tops]
         width = max(len(name) for part in parts for name, _ in part)
@@ -347,21 +357,29 @@ class _Segment(NamedTuple):
         return opened_part(self.source, self.start, self.stop)
 
 
+def _labels(table: PrefixTable) -> Labels:
+    from .labels import Labels
+
+    return Labels(table)
+
+
 class _Job:
     """The state of one `summarize` that its threads share."""
 
-    def __init__(self, search: Search, max_distinct: int) -> None:
+    def __init__(self, search: Search, max_distinct: int, table: PrefixTable | None) -> None:
         self.search = search
         self.tally = _core.Tally(max_distinct)
         self.lock = threading.Lock()
         self.stopped = False
         self.bytes = self.read = self.lines = self.addresses = self.lines_with_hits = 0
         self.by_code = [0] * 256
+        self.labels = None if table is None else _labels(table)
+        self.by_label = self.labels.no_counts() if self.labels else None
         self.errors: list[tuple[str, str]] = []
 
     def run(self, segment: _Segment, tick: Callable[[], None]) -> None:
         """Counts a segment; trouble with it is noted and stops nothing else."""
-        scanner = self.search.scanner(tally=self.tally)
+        scanner = self.search.scanner(tally=self.tally, labels=self.labels.wanted if self.labels else None)
         seen = 0
         try:
             for _ in self.pieces(segment, scanner):
@@ -397,6 +415,8 @@ class _Job:
             self.addresses += scanner.found
             self.lines_with_hits += scanner.lines_with_hits
             self.by_code = [a + b for a, b in zip(self.by_code, scanner.counts(), strict=True)]
+            if self.by_label is not None:
+                self.by_label += scanner.label_counts()
 
 
 def _segments(source: Any) -> list[_Segment]:
@@ -421,6 +441,7 @@ def summarize(
     sep: str | bytes | None = None,
     key: str | None = None,
     top: int = 10,
+    table: PrefixTable | None = None,
     max_distinct: int = 10_000_000,
     progress: Callable[[int, int | None], object] | None = None,
     threads: int | None = None,
@@ -431,6 +452,7 @@ def summarize(
         sources: a path or binary file, or a list of them; compressed ones are known by their magic bytes.
         boundary, versions, first, field, sep, key: as for `scan`.
         top: how many addresses and networks (/24, /48) to list.
+        table: count also by label, the value of the longest prefix that holds an address.
         max_distinct: up to so many different addresses everything is exact; beyond, memory stays bounded and what is
             estimated is marked.
         progress: called about ten times a second with the bytes read so far and in all (None if that is unknown).
@@ -452,7 +474,7 @@ def summarize(
     if not 1 <= operator.index(max_distinct) < 1 << 63:
         raise ValueError(f"max_distinct={max_distinct}: wanted 1 to 2**63 - 1")
     started = time.perf_counter()
-    job = _Job(Search(boundary, versions, first, field, sep, key), max_distinct)
+    job = _Job(Search(boundary, versions, first, field, sep, key), max_distinct, table)
     one = isinstance(sources, (str, bytes, os.PathLike)) or hasattr(sources, "read")
     listed = _each_once([sources] if one else list(sources))
     todo = deque(segment for source in listed for segment in _segments(source))
@@ -549,6 +571,7 @@ def _summary(job: _Job, selecting: bool, top: int, started: float) -> LogSummary
         by_kind=count_codes(job.by_code, "kind"),
         by_class=count_codes(job.by_code, "network_class"),
         by_block=count_codes(job.by_code, "block"),
+        by_label=job.labels.counted(job.by_label) if job.labels and job.by_label is not None else {},
         top_addresses=top_addresses,
         top_networks=top_networks,
         errors=job.errors,

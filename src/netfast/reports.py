@@ -4,41 +4,70 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from . import _core
+from .errors import AddressError
+from .labels import Labels
 from .logs import Boundary, Search
+from .prefix_inputs import read_strictly
+from .prefix_sets import PrefixSet
+from .prefix_sources import read_list
 from .registry import BLOCKS, KINDS
 from .sources import opened, pieces
+
+if TYPE_CHECKING:
+    from .prefixes import PrefixTable
 
 # --- rows ------------------------------------------------------------------------------------------------------------
 
 
-def rows_header(format: Literal["csv", "jsonl"], named: bool) -> bytes:
+def rows_header(format: Literal["csv", "jsonl"], named: bool, labelled: bool = False) -> bytes:
     """The line in front of the rows of `extract_rows`; JSON lines have none."""
     if format != "csv":
         return b""
-    return b"file,line,offset,address,version,kind,class,block\n"[0 if named else len(b"file,") :]
+    header = b"file,line,offset,address,version,kind,class,block" + (b",prefix,label" if labelled else b"") + b"\n"
+    return header[0 if named else len(b"file,") :]
 
 
-def _csv_style(name: str | None) -> tuple[bytes, bytes, bytes, list[bytes]]:
-    lead = b""
-    if name is not None:
-        quoted = '"' + name.replace('"', '""') + '"' if set(name) & set(',"\r\n') else name
-        lead = quoted.encode("utf-8", "surrogateescape") + b","
-    tails = [f",{_version(b.prefix)},{b.kind},{b.network_class},{b.prefix}\n".encode() for b in BLOCKS]
-    return lead, b",", b",", tails
+class _Style(NamedTuple):
+    """What stands between the values of a row, behind the last, and how a prefix and its label are put there."""
+
+    lead: bytes
+    mid_offset: bytes
+    mid_address: bytes
+    tails: list[bytes]
+    end: bytes
+    labels: Callable[[str, str], bytes]
 
 
-def _jsonl_style(name: str | None) -> tuple[bytes, bytes, bytes, list[bytes]]:
+def _quoted(text: str) -> bytes:
+    """A field of CSV."""
+    if set(text) & set(',"\r\n'):
+        text = '"' + text.replace('"', '""') + '"'
+    return text.encode("utf-8", "surrogateescape")
+
+
+def _csv_style(name: str | None) -> _Style:
+    lead = b"" if name is None else _quoted(name) + b","
+    tails = [f",{_version(b.prefix)},{b.kind},{b.network_class},{b.prefix}".encode() for b in BLOCKS]
+    return _Style(lead, b",", b",", tails, b"\n", lambda prefix, label: b"," + prefix.encode() + b"," + _quoted(label))
+
+
+def _jsonl_style(name: str | None) -> _Style:
     import json
 
     lead = "{" if name is None else '{"file":' + json.dumps(name) + ","
     tails = [
-        f'","version":{_version(b.prefix)},"kind":"{b.kind}","class":"{b.network_class}","block":"{b.prefix}"}}\n'.encode()
+        f'","version":{_version(b.prefix)},"kind":"{b.kind}","class":"{b.network_class}","block":"{b.prefix}"'.encode()
         for b in BLOCKS
     ]
-    return (lead + '"line":').encode(), b',"offset":', b',"address":"', tails
+
+    def labels(prefix: str, label: str) -> bytes:
+        shown = (json.dumps(prefix), json.dumps(label)) if prefix else ("null", "null")
+        return ',"prefix":{},"label":{}'.format(*shown).encode()
+
+    return _Style((lead + '"line":').encode(), b',"offset":', b',"address":"', tails, b"}\n", labels)
 
 
 def _version(prefix: str) -> int:
@@ -51,6 +80,7 @@ def extract_rows(
     *,
     format: Literal["csv", "jsonl"] = "csv",
     name: str | None = None,
+    table: PrefixTable | None = None,
     boundary: Boundary = "word",
     versions: Iterable[int] = (4, 6),
     first: bool = False,
@@ -60,17 +90,22 @@ def extract_rows(
 ) -> None:
     """Write a row an address: line, offset, address (RFC 5952, with its zone), version, kind, class, block.
 
-    `name` adds a first column with the name of the file.  Other arguments are those of `scan`.
+    `name` adds a first column with the name of the file; `table` adds the longest prefix that holds the address and
+    its value as text.  Other arguments are those of `scan`.
     """
     if format not in ("csv", "jsonl"):
         raise ValueError(f'format={format!r}: wanted "csv" or "jsonl"')
-    scanner = Search(boundary, versions, first, field, sep, key).scanner()
-    lead, mid_offset, mid_address, tails = (_csv_style if format == "csv" else _jsonl_style)(name)
+    style = (_csv_style if format == "csv" else _jsonl_style)(name)
+    labels = None if table is None else Labels(table)
+    scanner = Search(boundary, versions, first, field, sep, key).scanner(labels=labels.wanted if labels else None)
+    tails = [tail if labels else tail + style.end for tail in style.tails]
     tails += [b""] * (256 - len(tails))
+    known: dict[int, bytes] = {}
     with opened(source) as file:
         for hits in pieces(scanner, file):
             if hits:
-                write(scanner.rows(lead, mid_offset, mid_address, tails))
+                ends = labels.each(scanner.matches(), style.labels, style.end, known) if labels else None
+                write(scanner.rows(style.lead, style.mid_offset, style.mid_address, tails, ends))
 
 
 # --- grep ------------------------------------------------------------------------------------------------------------
@@ -123,7 +158,7 @@ class _Terms:
     def __init__(self) -> None:
         self.seen = False
         self._codes = bytearray(256)
-        self._ranges: list[tuple[int, int, int]] = []
+        self._prefixes: list[str] = []
 
     def add(self, term: str) -> None:
         self.seen = True
@@ -133,69 +168,35 @@ class _Terms:
         elif name.upper() in "ABCDE" and len(name) == 1:
             self._mark("network_class", name.upper())
         elif term.startswith("@") or (os.path.isfile(term) and not _is_prefix(term)):
-            self._add_file(term.removeprefix("@"))
+            self._prefixes += read_list(term.removeprefix("@"))
         else:
-            self._ranges.append(_range(term))
+            self._add_prefix(term)
 
     def _mark(self, field: str, value: str) -> None:
         for code, block in enumerate(BLOCKS):
             self._codes[code] |= getattr(block, field) == value
 
-    def _add_file(self, path: str) -> None:
-        with open(path, encoding="utf-8", errors="replace") as file:
-            for number, line in enumerate(file, 1):
-                text = line.partition("#")[0].strip()
-                if not text:
-                    continue
-                try:
-                    self._ranges.append(_range(text.split()[0]))
-                except ValueError as error:
-                    raise ValueError(f"{path}, line {number}: {error}") from None
+    def _add_prefix(self, term: str) -> None:
+        try:
+            read_strictly(term)
+        except AddressError as error:
+            reason = error.reason.partition(" (")[0]
+            raise ValueError(f"{term!r} is no kind, class, prefix or address, nor a file: {reason}") from None
+        self._prefixes.append(term)
 
     def packed(self) -> _core.Set | None:
         """As the kernel wants them; None if there was no term."""
         if not self.seen:
             return None
-        return bytes(self._codes), _joined(self._ranges, 4), _joined(self._ranges, 6)
+        return bytes(self._codes), PrefixSet(self._prefixes).labels() if self._prefixes else None
 
 
 def _is_prefix(term: str) -> bool:
     try:
-        _range(term)
-    except ValueError:
+        read_strictly(term)
+    except AddressError:
         return False
     return True
-
-
-def _range(term: str) -> tuple[int, int, int]:
-    """(version, first, last) of a prefix or address."""
-    text, slash, length = term.partition("/")
-    try:
-        version, value, zone = _core.parse_one(text)
-    except ValueError:
-        raise ValueError(f"{term!r} is no kind, class, prefix or address, nor a file") from None
-    if zone is not None:
-        raise ValueError(f"{term!r} has a zone; an address matches whatever its zone is")
-    bits = 32 if version == 4 else 128
-    if slash and not (length.isdecimal() and length.isascii() and int(length) <= bits):
-        raise ValueError(f"{term!r}: the length of the prefix is not 0 to {bits}")
-    host = (1 << bits - int(length)) - 1 if slash else 0
-    if value & host:
-        network = _core.format_one(version, value & ~host)
-        raise ValueError(f"{term!r} has host bits set; the prefix is {network}/{length}")
-    return version, value, value | host
-
-
-def _joined(ranges: list[tuple[int, int, int]], version: int) -> bytes:
-    """The ranges of one family in order and apart: 16 bytes first, 16 bytes last, IPv4 as ::ffff:a.b.c.d."""
-    joined: list[list[int]] = []
-    for first, last in sorted((first, last) for family, first, last in ranges if family == version):
-        if joined and first <= joined[-1][1] + 1:
-            joined[-1][1] = max(joined[-1][1], last)
-        else:
-            joined.append([first, last])
-    mapped = 0xFFFF << 32 if version == 4 else 0
-    return b"".join((end | mapped).to_bytes(16, "big") for ends in joined for end in ends)
 
 
 def grep_lines(

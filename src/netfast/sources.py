@@ -43,6 +43,16 @@ def _decompressed(file: Any) -> Any:
 
 
 @contextmanager
+def opened_text(source: Any, errors: str = "strict") -> Iterator[io.TextIOWrapper]:
+    """The same as lines of UTF-8 text, with or without a byte order mark; `errors` as for `open`."""
+    with (
+        opened(source) as file,
+        io.TextIOWrapper(io.BufferedReader(file, CHUNK), "utf-8-sig", errors, newline="") as text,
+    ):
+        yield text
+
+
+@contextmanager
 def opened_part(path: Any, start: int, stop: int) -> Iterator[Any]:
     """Bytes [start, stop) of a plain file."""
     with open(path, "rb", buffering=0) as file:
@@ -202,7 +212,7 @@ class _Part:
 # --- compression -----------------------------------------------------------------------------------------------------
 
 
-class _Decompressed:
+class _Decompressed(io.RawIOBase):
     """The text of a compressed file, all its members in a row.
 
     Python's own files for this lose what they have read when the data turns out to end too soon or to be damaged;
@@ -212,6 +222,9 @@ class _Decompressed:
     def __init__(self, file: Any, new: Callable[[], Any]) -> None:
         self._file, self._new, self._member = file, new, new()
         self._input = b""
+
+    def readable(self) -> bool:
+        return True
 
     def readinto(self, room: Any) -> int:
         while self._more():

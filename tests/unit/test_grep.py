@@ -113,15 +113,15 @@ def test_lines_that_match(kernels: str, expression: str, lines: list[int]) -> No
         ("!", "''"),
         ("!!private", "!private"),
         ("1.2.3", "1.2.3"),
-        ("1.2.3.4/33", "0 to 32"),
-        ("1.2.3.4/-1", "0 to 32"),
-        ("1.2.3.4/", "0 to 32"),
-        ("1.2.3.4/x", "0 to 32"),
-        ("1.2.3.4/255.255.255.0", "0 to 32"),
-        ("1.2.3.4/²", "0 to 32"),
-        ("::1/129", "0 to 128"),
-        ("1.2.3.4/24", r"the prefix is 1\.2\.3\.0/24"),
-        ("2001:db8::1/32", "the prefix is 2001:db8::/32"),
+        ("1.2.3.4/33", "length above 32"),
+        ("1.2.3.4/-1", "prefix length"),
+        ("1.2.3.4/", "empty prefix length"),
+        ("1.2.3.4/x", "prefix length"),
+        ("1.2.3.4/255.255.255.0", "prefix length"),
+        ("1.2.3.4/²", "prefix length"),
+        ("::1/129", "length above 128"),
+        ("1.2.3.4/24", r"host bits set, the network is 1\.2\.3\.0/24"),
+        ("2001:db8::1/32", "host bits set, the network is 2001:db8::/32"),
         ("fe80::1%eth0", "zone"),
         ("01.2.3.4", "01.2.3.4"),
     ],
@@ -234,7 +234,7 @@ def test_an_empty_file_of_prefixes_matches_nothing(tmp_path: Path) -> None:
 def test_a_bad_line_in_a_file_of_prefixes_is_named(tmp_path: Path) -> None:
     path = tmp_path / "prefixes"
     path.write_bytes(b"10.0.0.0/8\n\n10.0.0.1/8\n")
-    with pytest.raises(ValueError, match=r"prefixes, line 3: '10.0.0.1/8' has host bits set"):
+    with pytest.raises(ValueError, match=r"prefixes, line 3: '10.0.0.1/8' .*host bits set"):
         Matcher.parse(f"@{path}")
     path.write_bytes(b"\xff\xfe")
     with pytest.raises(ValueError, match="line 1"):

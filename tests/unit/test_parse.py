@@ -455,3 +455,24 @@ def test_polars_and_duckdb_read_the_export() -> None:
     connection = duckdb.connect()
     connection.register("found", table)
     assert connection.sql("SELECT ip FROM found").fetchall() == [(text,) for text in a.to_list()]
+
+
+# --- memory ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_large_result_takes_over_the_memory_of_one_that_died() -> None:
+    numbers = np.arange(5_000_000, dtype=np.uint32)
+    dying = nf.parse(numbers)
+    first = dying.v4.ctypes.data
+    del dying
+    again = nf.parse(numbers + 1)
+    assert again.v4.ctypes.data == first
+    assert np.array_equal(again.v4, numbers + 1)
+
+
+def test_memory_that_an_array_looks_at_is_not_taken_over() -> None:
+    numbers = np.arange(5_000_000, dtype=np.uint32)
+    kept = nf.parse(numbers).v4
+    other = nf.parse(numbers + 1).v4
+    assert np.array_equal(kept, numbers)
+    assert np.array_equal(other, numbers + 1)

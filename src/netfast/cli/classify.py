@@ -5,12 +5,14 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from . import DONE, TROUBLE, _output, _progress
 from ._inputs import EMPTY, Input, inputs, is_empty
 from ._options import VERSIONS_RULE, Parser, add_color, add_files, add_json, add_selection, selection, whole
 from ._output import Column, Style
+from ._tables import add_table, read_table
 
 if TYPE_CHECKING:
     from ..logs import LogSummary
@@ -28,6 +30,7 @@ def _parser() -> Parser:
     parser.add_argument(
         "--top", type=whole(0, 10**6), default=10, metavar="N", help="how many addresses and networks to list (10)"
     )
+    add_table(parser, "count by label too, the value of the longest prefix in FILE that holds an address")
     add_json(parser, "print a JSON object")
     add_color(parser)
     add_selection(parser)
@@ -47,11 +50,12 @@ def run(arguments: Sequence[str]) -> int:
     parser = _parser()
     options = parser.parse(arguments)
     chosen = selection(parser, options)
+    chosen["table"] = read_table(parser, options.table)
     summary = _summarize(options, inputs(parser, options.files), chosen)
     if options.json:
         _output.say(json.dumps(summary.to_dict()))
     elif summary.bytes or not summary.errors:
-        _output.say(render(summary, _output.style(options.color)))
+        _output.say(render(summary, _output.style(options.color), options.top))
     _output.flush()  # before what it says on standard error
     for name, message in summary.errors:
         _output.complain(f"{name}: {message}")
@@ -79,18 +83,23 @@ def _read(options: argparse.Namespace, sources: Sequence[str | BinaryIO], chosen
 # --- as text ---------------------------------------------------------------------------------------------------------
 
 
-def render(summary: LogSummary, style: Style) -> str:
-    """The summary as tables, and a histogram where the output can show one."""
-    return "\n\n".join(_parts(summary, style))
+def render(summary: LogSummary, style: Style, labels: int = 10) -> str:
+    """The summary as tables, and a histogram where the output can show one; so many labels are shown."""
+    return "\n\n".join(_parts(summary, style, labels))
 
 
-def _parts(summary: LogSummary, style: Style) -> Iterator[str]:
+def _parts(summary: LogSummary, style: Style, labels: int) -> Iterator[str]:
+    from ..logs import NO_LABEL
+
     about = "~" if summary.estimated else ""
     yield _totals(summary, about)
     if summary.addresses:
         yield _counts("kind", list(summary.by_kind.items()), summary.addresses, style)
         classes = [(name or "IPv6", count) for name, count in summary.by_class.items()]
         yield _counts("class", classes, summary.addresses, style)
+    if summary.by_label and labels:
+        shown = [(name or NO_LABEL, count) for name, count in islice(summary.by_label.items(), labels)]
+        yield _counts("label", shown, summary.addresses, style)
     if summary.top_addresses:
         kinds = [_kind(text) for text, _ in summary.top_addresses]
         yield _counts("top addresses", summary.top_addresses, summary.addresses, style, about, kinds)
@@ -126,7 +135,7 @@ def _counts(
     counts = [count for _, count in rows]
     columns = [
         Column(title, [name for name, _ in rows], right=False),
-        Column("addresses" if title in ("kind", "class") else "times", [f"{about}{count:,}" for count in counts]),
+        Column("times" if title.startswith("top") else "addresses", [f"{about}{count:,}" for count in counts]),
         Column("share", [f"{100 * count / total:.1f} %" for count in counts], needed=False),
     ]
     if kinds is not None:

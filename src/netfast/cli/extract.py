@@ -11,6 +11,7 @@ from typing import Literal
 from . import DONE, TROUBLE, _output
 from ._inputs import Input, inputs, read, without_output
 from ._options import VERSIONS_RULE, Parser, add_files, add_json, add_selection, selection
+from ._tables import add_table, read_table
 
 
 def _parser() -> Parser:
@@ -26,6 +27,7 @@ def _parser() -> Parser:
         "--format", choices=("csv", "jsonl"), default="csv", help="csv with a header (default), or JSON lines"
     )
     add_json(parser, "the same as --format jsonl")
+    add_table(parser, "add the longest prefix in FILE that holds the address, and its label, the value there")
     parser.add_argument("-o", "--output", metavar="FILE", help='write to FILE instead of standard output ("-")')
     add_selection(parser)
     return parser
@@ -35,6 +37,7 @@ def run(arguments: Sequence[str]) -> int:
     parser = _parser()
     options = parser.parse(arguments)
     chosen = selection(parser, options)
+    table = read_table(parser, options.table)
     from ..reports import extract_rows, rows_header
 
     listed = inputs(parser, options.files)
@@ -46,11 +49,12 @@ def run(arguments: Sequence[str]) -> int:
         kept = without_output(listed, out.fileno())
         if len(kept) < len(listed):
             code = TROUBLE
-        if header := rows_header(format, named):
+        if header := rows_header(format, named, table is not None):
             out.write(header)
         for item in kept:
             name = item.name if named else None
-            if not read(item, partial(extract_rows, item.source, out.write, format=format, name=name, **chosen)):
+            how = {"format": format, "name": name, "table": table, **chosen}
+            if not read(item, partial(extract_rows, item.source, out.write, **how)):
                 code = TROUBLE
     return code
 

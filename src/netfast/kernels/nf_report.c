@@ -63,9 +63,12 @@ bool nf_report_rows(const nf_hits *hits, const uint8_t *text, int64_t base, cons
         longest_tail = style->tail_size[code] > longest_tail ? style->tail_size[code] : longest_tail;
     size_t longest = style->lead_size + style->mid_offset_size + style->mid_address_size + 2 * NUMBER_MAX +
                      NF_IP6_TEXT_MAX + ZONE_MAX + longest_tail;
+    size_t ends = 0;
+    for (size_t i = 0; style->end && i < hits->n; i++)
+        ends += style->end_size[i];
     if (hits->n == 0)
         return true;
-    if (!nf_output_reserve(output, hits->n * longest))
+    if (!nf_output_reserve(output, hits->n * longest + ends))
         return false;
     uint8_t *to = output->bytes + output->size;
     for (size_t i = 0; i < hits->n; i++) {
@@ -76,6 +79,8 @@ bool nf_report_rows(const nf_hits *hits, const uint8_t *text, int64_t base, cons
         to = put(to, style->mid_address, style->mid_address_size);
         to = put_address(to, hits, i, text + (hits->offset[i] - base));
         to = put(to, style->tail[hits->code[i]], style->tail_size[hits->code[i]]);
+        if (style->end)
+            to = put(to, style->end[i], style->end_size[i]);
     }
     output->size = (size_t)(to - output->bytes);
     return true;
@@ -83,34 +88,31 @@ bool nf_report_rows(const nf_hits *hits, const uint8_t *text, int64_t base, cons
 
 /* ---- sets of addresses ------------------------------------------------------------------------------------------ */
 
-enum { ADDRESS = 16, RANGE = 2 * ADDRESS };
+enum { BLOCK = 512 };
 
-/* The last range that begins at or before the address is the only one that can hold it. */
-static bool in_ranges(const uint8_t *ranges, size_t count, const uint8_t *packed)
+/* in[i] is 1 if hit first + i is in the set; NULL: none is. */
+static void find_in_set(const nf_set *set, const nf_hits *hits, size_t first, size_t n, uint8_t *in)
 {
-    size_t low = 0, high = count;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        if (memcmp(packed, ranges + RANGE * middle, ADDRESS) < 0)
-            high = middle;
-        else
-            low = middle + 1;
-    }
-    return low > 0 && memcmp(packed, ranges + RANGE * (low - 1) + ADDRESS, ADDRESS) <= 0;
-}
-
-static bool in_set(const nf_set *set, const nf_hits *hits, size_t i)
-{
-    if (set->codes[hits->code[i]])
-        return true;
-    return hits->version[i] == 4 ? in_ranges(set->ip4_ranges, set->ip4_count, hits->packed[i])
-                                 : in_ranges(set->ip6_ranges, set->ip6_count, hits->packed[i]);
+    int32_t index[BLOCK];
+    for (size_t i = 0; i < n; i++)
+        in[i] = set && set->codes[hits->code[first + i]];
+    if (!set || !set->prefixes)
+        return;
+    nf_match_hits(set->prefixes, hits, first, n, index);
+    for (size_t i = 0; i < n; i++)
+        in[i] |= index[i] >= 0;
 }
 
 void nf_mark_hits(const nf_hits *hits, const nf_set *wanted, const nf_set *unwanted, uint8_t *mark)
 {
-    for (size_t i = 0; i < hits->n; i++)
-        mark[i] = (!wanted || in_set(wanted, hits, i)) && !(unwanted && in_set(unwanted, hits, i));
+    uint8_t no[BLOCK];
+    for (size_t first = 0; first < hits->n; first += BLOCK) {
+        const size_t n = hits->n - first < BLOCK ? hits->n - first : BLOCK;
+        find_in_set(wanted, hits, first, n, mark + first);
+        find_in_set(unwanted, hits, first, n, no);
+        for (size_t i = 0; i < n; i++)
+            mark[first + i] = (mark[first + i] || !wanted) && !no[i];
+    }
 }
 
 /* ---- grep ------------------------------------------------------------------------------------------------------- */

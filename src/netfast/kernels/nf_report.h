@@ -2,7 +2,7 @@
 #ifndef NF_REPORT_H
 #define NF_REPORT_H
 
-#include "nf_scan.h"
+#include "nf_labels.h"
 
 typedef struct {
     uint8_t *bytes;
@@ -12,12 +12,15 @@ typedef struct {
 bool nf_output_reserve(nf_output *output, size_t more);
 void nf_output_free(nf_output *output);
 
-/* What stands between the values of a row:  lead line mid_offset offset mid_address address tail[code]. */
+/* What stands between the values of a row:  lead line mid_offset offset mid_address address tail[code] end[i].
+ * `end` may be NULL: nothing; else it has a text for each hit. */
 typedef struct {
     const uint8_t *lead, *mid_offset, *mid_address;
     size_t lead_size, mid_offset_size, mid_address_size;
     const uint8_t *const *tail;
     const size_t *tail_size;
+    const uint8_t *const *end;
+    const size_t *end_size;
 } nf_row_style;
 
 /* A row a hit, addresses in RFC 5952 form with the zone they were written with.  text[hits->offset - base] is a hit's
@@ -25,12 +28,10 @@ typedef struct {
 bool nf_report_rows(const nf_hits *hits, const uint8_t *text, int64_t base, const nf_row_style *style,
                     nf_output *output);
 
-/* Addresses by their blocks and by ranges: 16 bytes first, 16 bytes last, in order and apart; IPv4 as ::ffff:a.b.c.d, in
- * a list of its own, for the IPv6 address of that form is another. */
+/* Addresses by their blocks and by prefixes. */
 typedef struct {
-    const uint8_t *codes; /* 256, not 0 for those in the set */
-    const uint8_t *ip4_ranges, *ip6_ranges;
-    size_t ip4_count, ip6_count;
+    const uint8_t *codes;      /* 256, not 0 for those in the set */
+    const nf_labels *prefixes; /* the look-ups of those in the set, NULL for none; their labels are not asked for */
 } nf_set;
 
 /* mark[i] is 1 if hit i is in `wanted` (NULL: any is) and not in `unwanted` (NULL: none is), else 0. */
