@@ -17,7 +17,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from benchmarks.measure import SKIPPED, Row
+from benchmarks.measure import SKIPPED, MissingError, Row, note
 
 NAMES = (
     "parse_column",
@@ -25,6 +25,10 @@ NAMES = (
     "classify_list",
     "classify_integers",
     "classify_ip6",
+    "prefix_build",
+    "prefix_lookup_ip4",
+    "prefix_lookup_ip6",
+    "prefix_text",
     "extract_log",
     "command",
     "import_time",
@@ -57,7 +61,12 @@ def _options() -> argparse.Namespace:
 
 def measured(name: str, scale: float, rounds: int) -> Iterator[Row]:
     module = importlib.import_module(f"benchmarks.{name}")
-    return (row for claim in module.claims(scale) for row in claim.rows(rounds))
+    try:
+        for claim in module.claims(scale):
+            yield from claim.rows(rounds)
+    except MissingError as missing:  # what the whole claim works on
+        SKIPPED[name] = str(missing)
+        note(f"skipped: {name} ({missing})")
 
 
 def _print_cells(cells: Iterable[str]) -> None:
@@ -70,7 +79,17 @@ def _machine() -> str:
     python = f"{platform.python_implementation()} {platform.python_version()}"
     packages = [
         f"{name} {version}"
-        for name in ("netfast", "numpy", "pyarrow", "chdb", "polars", "polars-iptools")
+        for name in (
+            "netfast",
+            "numpy",
+            "pyarrow",
+            "chdb",
+            "duckdb",
+            "polars",
+            "polars-iptools",
+            "pytricia",
+            "py-radix",
+        )
         if (version := _version(name))
     ]
     tools = [_tool_version(name) for name in ("rg", "grepcidr") if shutil.which(name)]

@@ -6,6 +6,7 @@ buffers warmed, texts terminated by NULs) is prepared before the clock starts.
 
 from __future__ import annotations
 
+import atexit
 import ctypes
 import functools
 import importlib
@@ -15,12 +16,15 @@ import re
 import shutil
 import socket
 import subprocess
+import tempfile
+import weakref
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.data import Routes
 from benchmarks.measure import MissingError, Side
 
 os.environ.setdefault("POLARS_MAX_THREADS", "1")  # read once, when Polars is imported
@@ -159,6 +163,200 @@ def polars_iptools_is_private(column: Any) -> Side:
         return frame.select(is_private)["text"].to_numpy()
 
     return Side(len(column), lambda: frame.select(is_private), answer)
+
+
+def polars_iptools_is_in(column: Any, networks: list[str]) -> Side:
+    """polars-iptools' `is_in` on a Polars column; it reads the networks in each call, and they cannot be prepared."""
+    polars, iptools = _module("polars"), _module("polars_iptools")
+    frame = polars.DataFrame({"text": polars.from_arrow(column)}).rechunk()
+    wanted = polars.lit(polars.Series(networks))  # nothing to convert from Python's objects
+    is_in = iptools.is_in(polars.col("text"), wanted)
+
+    def answer() -> Any:
+        return frame.select(is_in)["text"].to_numpy()
+
+    return Side(len(column), lambda: frame.select(is_in), answer)
+
+
+_IP4_NUMBER = " | ".join(f"(split_part(text, '.', {k + 1})::BIGINT << {24 - 8 * k})" for k in range(4))
+_JOINS = {
+    "BETWEEN": "JOIN routes ON number BETWEEN first AND last",
+    "ASOF": "ASOF JOIN routes ON number >= first",  # for ranges that do not overlap; `last` decides afterwards
+}
+
+
+def duckdb_join(column: Any, ranges: Any, how: str) -> Side:
+    """DuckDB's join of IPv4 texts with ranges that do not overlap, both in tables of its own; (row, label).
+
+    `ranges`: an Arrow table of `first`, `last` and `label`.  The texts are read by SQL, its INET being an extension
+    that is not part of it, and the labels leave as an Arrow table.
+    """
+    arrow, session = _module("pyarrow"), _module("duckdb").connect()
+    session.execute("SET threads = 1")
+    texts = arrow.table({"text": column, "row": np.arange(len(column))})
+    session.register("ranges", ranges)
+    session.register("texts", texts)
+    session.execute("CREATE TABLE routes AS SELECT * FROM ranges")
+    session.execute("CREATE TABLE addresses AS SELECT * FROM texts")
+    numbered = f"(SELECT row, {_IP4_NUMBER} AS number FROM addresses)"
+    query = f"SELECT row, label FROM {numbered} {_JOINS[how]} WHERE number <= last"
+
+    def run() -> Any:
+        return arrow.table(session.sql(query))
+
+    return Side(len(column), run)
+
+
+# --- Prefix tables ---------------------------------------------------------------------------------------------------
+
+# Each row: packed address, length, value.  The trees take packed addresses quicker than any other form.
+Entries = list[tuple[bytes, int, int]]
+
+
+def _entries(table: Routes, order: NDArray[np.int64], first: int = 0) -> Entries:
+    addresses = [row.tobytes() for row in table.packed[order]]
+    return list(zip(addresses, table.lengths[order].tolist(), (order + first).tolist(), strict=True))
+
+
+def _pytricia(tables: list[tuple[int, Entries]]) -> dict[int, Any]:
+    trees = {}
+    make = _module("pytricia").PyTricia
+    for version, entries in tables:
+        tree = make(32) if version == 4 else make(128, socket.AF_INET6)
+        insert = tree.insert
+        for address, length, value in entries:
+            insert(address, length, value)
+        trees[version] = tree
+    return trees
+
+
+def pytricia_build(ip4: Routes, ip6: Routes, seed: int) -> Side:
+    """A pytricia of each family, filled in random order with each prefix's place in a table of both."""
+    _module("pytricia")
+    tables = _shuffled(ip4, ip6, seed)
+    return Side(len(ip4) + len(ip6), lambda: _pytricia(tables))
+
+
+def py_radix_build(ip4: Routes, ip6: Routes, seed: int) -> Side:
+    """A py-radix of both families, filled in random order; the value is an item of each node's dictionary."""
+    make = _module("radix").Radix
+    tables = _shuffled(ip4, ip6, seed)
+
+    def run() -> Any:
+        tree = make()
+        for _, entries in tables:
+            for address, length, value in entries:
+                tree.add(packed=address, masklen=length).data["value"] = value
+        return tree
+
+    return Side(len(ip4) + len(ip6), run)
+
+
+def _shuffled(ip4: Routes, ip6: Routes, seed: int) -> list[tuple[int, Entries]]:
+    rng = np.random.default_rng(seed)
+    return [
+        (table.version, _entries(table, rng.permutation(len(table)), first))
+        for table, first in ((ip4, 0), (ip6, len(ip4)))
+    ]
+
+
+def pytricia_get(table: Routes, queries: NDArray[Any], *, tuned: bool = False) -> Side:
+    """pytricia's `get` for each query, as text; tuned: on a frozen tree, and of IPv6 the packed bytes."""
+    tree = _pytricia([(table.version, _entries(table, np.arange(len(table))))])[table.version]
+    family = socket.AF_INET if table.version == 4 else socket.AF_INET6
+    packed = table.as_packed(queries)
+    keys: list[Any] = packed if tuned and table.version == 6 else [socket.inet_ntop(family, key) for key in packed]
+    if tuned:
+        tree.freeze()
+
+    def answer() -> NDArray[np.int64]:
+        return np.array([tree.get(key, -1) for key in keys])
+
+    return Side(len(keys), lambda: list(map(tree.get, keys)), answer)
+
+
+@functools.cache
+def _rte_lpm_program() -> Path:
+    """DPDK's tables in a process of their own: rte_lpm.c, built with the flags that libdpdk asks for."""
+    compiler = shutil.which(os.environ.get("CC", "cc"))
+    if compiler is None:
+        raise MissingError("a C compiler")
+    flags = [_pkg_config(option) for option in ("--cflags", "--libs")]
+    BUILD.mkdir(parents=True, exist_ok=True)
+    program = BUILD / f"rte_lpm-{os.getpid()}"
+    source = str(Path(__file__).with_name("rte_lpm.c"))
+    subprocess.run([compiler, "-O3", *flags[0], source, "-o", str(program), *flags[1]], check=True)
+    atexit.register(program.unlink, missing_ok=True)
+    return program
+
+
+def _pkg_config(option: str) -> list[str]:
+    command = [_tool("pkg-config", "pkg-config"), option, "libdpdk"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise MissingError("apt-get install libdpdk-dev")
+    return done.stdout.split()
+
+
+_EAL = ["--no-huge", "-m", "1024", "--no-pci", "--no-shconf", "--no-telemetry", "--log-level=error"]
+_NO_EAL = 2  # the program's status when DPDK does not start
+
+
+class _RteLpm:
+    """A process that holds DPDK's table of these prefixes, and looks all queries up each time it is asked."""
+
+    def __init__(self, table: Routes, queries: NDArray[Any]) -> None:
+        self._folder = tempfile.TemporaryDirectory(dir="/dev/shm" if os.path.isdir("/dev/shm") else None)
+        folder = Path(self._folder.name)
+        table.addresses.tofile(folder / "addresses")
+        table.lengths.tofile(folder / "lengths")
+        queries.tofile(folder / "queries")
+        np.zeros(len(queries), np.int32).tofile(folder / "answers")
+        self.answers = np.memmap(folder / "answers", np.int32, "r")
+        # One logical core of DPDK's, which may run on any that this process may.
+        cores = f"0@({','.join(map(str, sorted(os.sched_getaffinity(0))))})"
+        command = [_rte_lpm_program(), str(table.version), "--lcores", cores, *_EAL]
+        self._process = subprocess.Popen(command, cwd=folder, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        weakref.finalize(self, self._end, self._process, self._folder)
+        self._expect(b"ready\n")
+
+    def run(self) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.write(b"\n")
+        self._process.stdin.flush()
+        self._expect(b"\n")
+
+    def _expect(self, said: bytes) -> None:
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        if line == said:
+            return
+        if self._process.wait() == _NO_EAL:
+            raise MissingError("DPDK does not start here: it wants 1,024 MB of memory")
+        raise RuntimeError(f"rte_lpm said {line!r} and ended with {self._process.returncode}")
+
+    @staticmethod
+    def _end(process: subprocess.Popen[bytes], folder: tempfile.TemporaryDirectory[str]) -> None:
+        process.communicate()
+        folder.cleanup()
+
+
+def rte_lpm(table: Routes, queries: NDArray[Any]) -> Side:
+    """DPDK's `rte_lpm_lookup_bulk`, for IPv6 `rte_lpm6_lookup_bulk_func`, in bursts; each prefix's place, or -1.
+
+    They run in a process of their own, which has the queries in memory and writes the answers to memory that it
+    shares with this one: a call costs two short messages besides, some 50 µs.
+    """
+    peer = _RteLpm(table, queries)
+
+    def answer() -> NDArray[np.int32]:
+        peer.run()
+        if table.version == 6:
+            return np.array(peer.answers)
+        found = peer.answers & 0x01000000  # RTE_LPM_LOOKUP_SUCCESS
+        return np.where(found, peer.answers & 0x00FFFFFF, -1)
+
+    return Side(len(queries), peer.run, answer)
 
 
 # --- Commands --------------------------------------------------------------------------------------------------------

@@ -8,8 +8,8 @@ Bound, written down first, for the 1 GB in the system's cache, 4.3 M lines, 4.5 
              more are past the caches, one miss, 90 ns without prefetch and 15 with it: 0.1 to 0.5 s
 Starting Python is 15 ms, importing what the command needs as much again.
 Memory: 1 M distinct addresses need 32 to 50 MB, 10 M (the limit of exact counting) ten times as much.
-Bound now: cache misses of the table that the threads share, a quarter of the time with a million distinct addresses;
-then the scan, and the kernel's copy of the file.
+Bound now: the scan; then cache misses of the table that the threads share, a fifth of the time with a million distinct
+addresses, and the kernel's copy of the file, a tenth.
 """
 
 import json

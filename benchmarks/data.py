@@ -6,15 +6,21 @@ the NULs are squeezed out afterwards: ten million addresses take seconds.
 
 from __future__ import annotations
 
+import functools
+import gzip
 import os
 import random
+import socket
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
+
+from benchmarks.measure import MissingError
 
 CACHE = Path(__file__).parents[1] / "build" / "bench-data"
 EDITION = 1  # part of every file's name: raise it when what is generated changes
@@ -332,3 +338,105 @@ def sample(path: Path, size: int) -> bytes:
     with path.open("rb") as log:
         text = log.read(size)
     return text[: text.rfind(b"\n") + 1]
+
+
+# --- A routing table -------------------------------------------------------------------------------------------------
+
+FEWEST_ROUTES = 2_000  # of a family, however small the scale
+
+
+@dataclass(frozen=True)
+class Routes:
+    """The prefixes of one family, sorted by address, then by length, as a table's are."""
+
+    version: int
+    packed: NDArray[np.uint8]  # [n, 4 or 16], network order
+    lengths: NDArray[np.uint8]
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    @property
+    def addresses(self) -> Any:
+        return self._as_queries(self.packed)
+
+    @functools.cached_property
+    def masks(self) -> NDArray[np.uint8]:
+        return np.packbits(np.arange(8 * self.packed.shape[1]) < self.lengths[:, None], axis=1)
+
+    def texts(self) -> list[str]:
+        family = {4: socket.AF_INET, 6: socket.AF_INET6}[self.version]
+        rows = zip(self.packed, self.lengths.tolist(), strict=True)
+        return [f"{socket.inet_ntop(family, row.tobytes())}/{length}" for row, length in rows]
+
+    def within(self, places: NDArray[np.int64], seed: int) -> Any:
+        """A random address inside each of the prefixes at these places."""
+        rng = np.random.default_rng(seed)
+        blocks = [self._within(places[first : first + count], rng) for first, count in _blocks(len(places))]
+        return self._as_queries(np.concatenate(blocks))
+
+    def _within(self, places: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.uint8]:
+        rows = rng.integers(0, 256, (len(places), self.packed.shape[1]), np.uint8)
+        masks = self.masks[places]
+        inside: NDArray[np.uint8] = self.packed[places] & masks | rows & ~masks
+        return inside
+
+    def as_packed(self, queries: NDArray[Any]) -> list[bytes]:
+        """Such queries in network order, each a `bytes` of its own."""
+        rows = queries.astype(">u4").view(np.uint8).reshape(-1, 4) if self.version == 4 else queries
+        return [row.tobytes() for row in rows]
+
+    def _as_queries(self, packed: NDArray[np.uint8]) -> Any:
+        """IPv4: uint32[n], host order; IPv6: uint8[n, 16]."""
+        return packed.view(">u4").ravel().astype(np.uint32) if self.version == 4 else packed
+
+
+@functools.cache
+def routes(version: int, scale: float = 1.0) -> Routes:
+    """The shared routing table's prefixes of one family, or that share of them, drawn at random."""
+    family = {4: socket.AF_INET, 6: socket.AF_INET6}[version]
+    texts = [text.split("/") for text in _routing_table() if (":" in text) is (version == 6)]
+    if scale < 1:
+        texts = random.Random(14).sample(texts, max(FEWEST_ROUTES, round(scale * len(texts))))
+    found = sorted({(socket.inet_pton(family, address), int(length)) for address, length in texts})
+    packed = np.frombuffer(b"".join(address for address, _ in found), np.uint8).reshape(len(found), -1)
+    return Routes(version, packed, np.array([length for _, length in found], np.uint8))
+
+
+@functools.cache
+def _routing_table() -> list[str]:
+    path = Path(os.environ.get("NETFAST_DATA", "")) / "bgp" / "prefixes.txt.gz"
+    if not os.environ.get("NETFAST_DATA") or not path.exists():
+        raise MissingError("set NETFAST_DATA to the folder of the shared data, which holds bgp/prefixes.txt.gz")
+    return gzip.decompress(path.read_bytes()).decode().split()
+
+
+def inside(table: Routes, n: int) -> Any:
+    """n addresses, each inside a prefix drawn at random."""
+    return table.within(np.random.default_rng(15).integers(0, len(table), n), seed=16)
+
+
+def skewed(table: Routes, n: int) -> Any:
+    """n addresses inside prefixes drawn by Zipf's law: the k-th most popular has 1/k of the first one's share."""
+    rng = np.random.default_rng(17)
+    heaped = np.cumsum(1 / np.arange(1, len(table) + 1))
+    popular = rng.permutation(len(table))
+    return table.within(popular[np.searchsorted(heaped, rng.random(n) * heaped[-1])], seed=18)
+
+
+def labels(n: int) -> Any:
+    """n labels such as routes have, some 70,000 of them distinct."""
+    return pa.array([f"AS{number}" for number in np.random.default_rng(19).integers(1, 70_000, n).tolist()])
+
+
+def disjoint(table: Routes) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """(first, last, place) of IPv4 ranges that do not overlap: from where to where which prefix is the longest."""
+    first = table.addresses.astype(np.int64)
+    ends = first + (1 << 32 - table.lengths.astype(np.int64))
+    cuts = np.unique(np.concatenate([first, ends]))
+    starts, stops = np.searchsorted(cuts, first), np.searchsorted(cuts, ends)
+    owner = np.full(len(cuts), -1)
+    for place in np.argsort(table.lengths, kind="stable").tolist():  # a longer one paints over a shorter one
+        owner[starts[place] : stops[place]] = place
+    held = np.flatnonzero(owner[:-1] >= 0)
+    return cuts[held], cuts[held + 1] - 1, owner[held]

@@ -29,12 +29,15 @@ class Side:
     amount: float
     run: Callable[[], object]
     answer: Callable[[], Any] | None = None  # what it found, where `run` itself does not say
+    before: Callable[[], object] | None = None  # what each run must find done, and is not measured for
 
     def found(self) -> Any:
         return self.run() if self.answer is None else self.answer()
 
     def speed(self) -> float:
         """Rows or bytes a second of one run; letting go of the result is part of it."""
+        if self.before is not None:
+            self.before()
         start = time.perf_counter()
         self.run()
         return self.amount / (time.perf_counter() - start)
