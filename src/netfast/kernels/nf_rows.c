@@ -6,9 +6,10 @@
 #include "nf_classify.h"
 #include "nf_ip6_rows.h"
 
-/* The rows of a block that may be IPv6. */
+/* The rows of a block that may be IPv6: all of it, or some, and then gathered. */
 typedef struct {
     size_t n;
+    nf_rows rows;
     uint16_t row[NF_BLOCK];
     const uint8_t *text[NF_BLOCK];
     uint32_t size[NF_BLOCK];
@@ -46,6 +47,15 @@ static void gather_open(nf_rows rows, size_t n, const uint8_t *holds, nf_rest *r
         rest->text[k] = rows.text[rest->row[k]];
         rest->size[k] = rows.size[rest->row[k]];
     }
+    rest->rows = (nf_rows){rest->text, rest->size};
+}
+
+static void take_all(nf_rows rows, size_t n, nf_rest *rest)
+{
+    rest->n = n;
+    rest->rows = rows;
+    for (size_t i = 0; i < n; i++)
+        rest->row[i] = (uint16_t)i;
 }
 
 /* Rows of IPv4 among those that turned out not to be IPv6. */
@@ -57,10 +67,12 @@ static void try_ip4(const nf_rest *rest, uint32_t *v4, uint8_t *holds)
     uint8_t found[NF_BLOCK];
     size_t n = 0;
     for (size_t k = 0; k < rest->n; k++) {
-        text[n] = rest->text[k];
-        size[n] = rest->size[k];
-        row[n] = rest->row[k];
+        row[n] = (uint16_t)k; /* every row is open, so its place in the rest is its row */
         n += rest->holds[k] == NF_NONE;
+    }
+    for (size_t k = 0; k < n; k++) {
+        text[k] = rest->rows.text[row[k]];
+        size[k] = rest->rows.size[row[k]];
     }
     nf_active->ip4_parse_rows((nf_rows){text, size}, n, value, found);
     for (size_t k = 0; k < n; k++) {
@@ -73,8 +85,11 @@ static void try_ip4(const nf_rest *rest, uint32_t *v4, uint8_t *holds)
 
 static void parse_rest(nf_rows rows, size_t n, nf_left left, uint32_t *v4, uint8_t *holds, nf_rest *rest)
 {
-    gather_open(rows, n, holds, rest);
-    nf_active->ip6_parse_rows((nf_rows){rest->text, rest->size}, rest->n, rest->value, rest->holds);
+    if (left & NF_LEFT_UNTRIED)
+        take_all(rows, n, rest);
+    else
+        gather_open(rows, n, holds, rest);
+    nf_active->ip6_parse_rows(rest->rows, rest->n, rest->value, rest->holds);
     if (left & NF_LEFT_UNTRIED)
         try_ip4(rest, v4, holds);
 }
