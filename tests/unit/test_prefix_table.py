@@ -527,6 +527,9 @@ def test_eight_threads_may_use_one_table(kernels: str) -> None:
         assert all(pool.map(work, range(8)))
 
 
+SANITIZED = "libasan" in os.environ.get("LD_PRELOAD", "")  # whose allocator keeps what is freed for a while
+
+
 class _Blocks:
     """Python's blocks and the resident pages that a call leaves behind, at the least of some trials."""
 
@@ -573,7 +576,7 @@ def test_memory_stays_flat(name: str) -> None:
     }
     left = _Blocks(calls[name], 60)
     assert left.blocks < 60
-    assert left.pages < 256
+    assert left.pages < 256 or SANITIZED
 
 
 def test_items_keep_their_reference_counts() -> None:
