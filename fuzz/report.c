@@ -1,7 +1,9 @@
 /* report.c - rows, marks and grep's lines of any text, against the same made with printf, memchr and a slow search. */
 #include "fuzz.h"
 #include "nf_ip4.h"
+#include "nf_ip4_table.h"
 #include "nf_ip6.h"
+#include "nf_ip6_table.h"
 #include "nf_report.h"
 
 enum { TEXT_MAX = 1 << 12 };
@@ -76,70 +78,77 @@ static void check_rows(const nf_hits *hits, const uint8_t *text, int64_t base, f
         free(part[k]);
 }
 
-/* Ranges of one family out of the input, in order and apart; in memory of exactly their size. */
-static uint8_t *make_ranges(fuzz_input *input, size_t *count, bool ip4)
+enum { MOST = 4 };
+
+/* The prefixes of a set, as they were given and as the look-ups have them. */
+typedef struct {
+    size_t n4, n6;
+    uint32_t address4[MOST];
+    nf_ip6_number address6[MOST];
+    uint8_t length4[MOST], length6[MOST];
+    nf_table table4, table6;
+    nf_labels labels;
+} prefix_list;
+
+/* Short ones, so that they hold something; of IPv6 within the first 16 bits. */
+static void take_prefixes(fuzz_input *input, prefix_list *list)
 {
-    uint8_t bytes[8], *ranges;
-    size_t n = take_below(input, 4);
-    for (size_t i = 0; i < 2 * n; i++)
-        bytes[i] = take_byte(input);
-    for (size_t i = 1; i < 2 * n; i++)
-        for (size_t k = i; k > 0 && bytes[k] < bytes[k - 1]; k--) {
-            const uint8_t last = bytes[k];
-            bytes[k] = bytes[k - 1];
-            bytes[k - 1] = last;
-        }
-    ranges = exactly(32 * n);
-    *count = 0;
-    for (size_t i = 0; i < n; i++) {
-        if (i && bytes[2 * i] <= bytes[2 * i - 1] + 1)
-            continue; /* they touch */
-        uint8_t *range = ranges + 32 * (*count)++;
-        memset(range, 0, 32);
-        if (ip4)
-            memset(range + 10, 0xff, 2), memset(range + 26, 0xff, 2);
-        range[ip4 ? 12 : 1] = bytes[2 * i];
-        range[(ip4 ? 12 : 1) + 16] = bytes[2 * i + 1];
-        memset(range + (ip4 ? 29 : 18), 0xff, ip4 ? 3 : 14);
+    uint32_t order[MOST];
+    list->n4 = take_below(input, MOST + 1);
+    list->n6 = take_below(input, MOST + 1);
+    for (size_t k = 0; k < list->n4; k++) {
+        list->length4[k] = (uint8_t)take_below(input, 9);
+        list->address4[k] = (uint32_t)(take_byte(input) & 0xff00 >> list->length4[k]) << 24;
     }
-    return ranges;
+    for (size_t k = 0; k < list->n6; k++) {
+        list->length6[k] = (uint8_t)take_below(input, 17);
+        const uint64_t high = (uint64_t)take_byte(input) << 8 | take_byte(input);
+        list->address6[k] = (nf_ip6_number){(high & 0xffff0000 >> list->length6[k]) << 48, 0};
+    }
+    list->n4 = nf_sort_prefixes4(list->address4, list->length4, order, list->n4);
+    list->n6 = nf_sort_prefixes6(list->address6, list->length6, order, list->n6);
+    CHECK(nf_ip4_table_build(list->address4, list->length4, list->n4, 0, &list->table4));
+    CHECK(nf_ip6_table_build(list->address6, list->length6, list->n6, (int32_t)list->n4, &list->table6));
+    list->labels = (nf_labels){list->table4.bytes, list->table6.bytes, NULL, 0};
 }
 
-static bool in_set_slowly(const nf_set *set, const nf_hits *hits, size_t i)
+static bool in_list_slowly(const prefix_list *list, const nf_hits *hits, size_t i)
 {
-    const uint8_t *ranges = hits->version[i] == 4 ? set->ip4_ranges : set->ip6_ranges;
-    const size_t count = hits->version[i] == 4 ? set->ip4_count : set->ip6_count;
-    for (size_t r = 0; r < count; r++)
-        if (memcmp(ranges + 32 * r, hits->packed[i], 16) <= 0 && memcmp(ranges + 32 * r + 16, hits->packed[i], 16) >= 0)
+    const uint8_t *packed = hits->packed[i];
+    for (size_t k = 0; hits->version[i] == 4 && k < list->n4; k++)
+        if ((packed[12] & 0xff00 >> list->length4[k] & 0xff) == list->address4[k] >> 24)
             return true;
-    return set->codes[hits->code[i]];
+    for (size_t k = 0; hits->version[i] == 6 && k < list->n6; k++)
+        if (((packed[0] << 8 | packed[1]) & 0xffff0000 >> list->length6[k] & 0xffff) == list->address6[k].high >> 48)
+            return true;
+    return false;
 }
 
 static void check_marks(const nf_hits *hits, fuzz_input *input)
 {
     nf_set sets[2];
-    uint8_t *codes[2], *ip4[2], *ip6[2], *mark = exactly(hits->n);
+    prefix_list lists[2];
+    uint8_t *codes[2], *mark = exactly(hits->n);
     const uint8_t given = take_byte(input);
     for (int k = 0; k < 2; k++) {
         const size_t some = 1 + take_below(input, 40);
         codes[k] = exactly(256);
         for (size_t code = 0; code < 256; code++)
             codes[k][code] = code % some == 1;
-        ip4[k] = make_ranges(input, &sets[k].ip4_count, true);
-        ip6[k] = make_ranges(input, &sets[k].ip6_count, false);
-        sets[k].codes = codes[k];
-        sets[k].ip4_ranges = ip4[k];
-        sets[k].ip6_ranges = ip6[k];
+        take_prefixes(input, &lists[k]);
+        sets[k] = (nf_set){codes[k], given & 4 << k ? &lists[k].labels : NULL};
     }
-    const nf_set *wanted = given & 1 ? &sets[0] : NULL, *unwanted = given & 2 ? &sets[1] : NULL;
-    nf_mark_hits(hits, wanted, unwanted, mark);
-    for (size_t i = 0; i < hits->n; i++)
-        CHECK(mark[i] == ((!wanted || in_set_slowly(wanted, hits, i)) &&
-                          !(unwanted && in_set_slowly(unwanted, hits, i))));
+    nf_mark_hits(hits, given & 1 ? &sets[0] : NULL, given & 2 ? &sets[1] : NULL, mark);
+    for (size_t i = 0; i < hits->n; i++) {
+        bool in[2];
+        for (int k = 0; k < 2; k++)
+            in[k] = codes[k][hits->code[i]] || (sets[k].prefixes && in_list_slowly(&lists[k], hits, i));
+        CHECK(mark[i] == ((!(given & 1) || in[0]) && !(given & 2 && in[1])));
+    }
     for (int k = 0; k < 2; k++) {
         free(codes[k]);
-        free(ip4[k]);
-        free(ip6[k]);
+        free(lists[k].table4.bytes);
+        free(lists[k].table6.bytes);
     }
     free(mark);
 }
