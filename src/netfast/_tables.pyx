@@ -576,11 +576,6 @@ cdef void match_some(Lookup lookup, const ParsedRows* rows, size_t n, bint unwra
         done += some
 
 
-def unwritten_index(size_t n) -> bytearray:
-    """Room for n int32s that are all to be written."""
-    return unwritten(4 * n)
-
-
 cdef int32_t* index_at(bytearray index, size_t i) noexcept:
     return <int32_t*>start(index) + i
 

@@ -6,9 +6,9 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from . import _core, _tables
+from . import _arrow, _core, _tables
 from .addresses import AddressArray, _check, _Rows, parse
-from .errors import PrefixError
+from .errors import AddressError, PrefixError
 from .threads import in_ranges, thread_count
 
 # Below this many rows one thread has finished before a second one has started.
@@ -55,6 +55,15 @@ def read_strictly(item: Any, index: int | None = None) -> tuple[int, int, int]:
         network = f"{_core.format_one(version, value & ~host)}/{length}"
         raise PrefixError(text, slash, f"host bits set, the network is {network} (strict=False masks them)", index)
     return version, value, length
+
+
+def is_prefix(item: str, *, strict: bool) -> bool:
+    """Whether a text is a prefix; with `strict`, one without host bits."""
+    try:
+        (read_strictly if strict else _tables.read_prefix)(item)
+    except AddressError:
+        return False
+    return True
 
 
 def pairs(items: Any) -> tuple[list[Any], list[Any]]:
@@ -113,7 +122,7 @@ def matches_of(lookup: _tables.Lookup, addresses: Any, unwrap: bool, threads: in
     rows = _Rows(addresses)
     if rows.columns is None:
         return _matches_of_parsed(lookup, _core.parse_items(rows.items)[0], unwrap, 1 if threads is None else threads)
-    index = _tables.unwritten_index(rows.n)
+    index = _arrow.unwritten(4 * rows.n)
     base = 0
     stop = bytearray(1)
     for column in rows.columns:
@@ -130,7 +139,7 @@ def matches_of(lookup: _tables.Lookup, addresses: Any, unwrap: bool, threads: in
 
 
 def _matches_of_parsed(lookup: _tables.Lookup, parsed: _core.Parsed, unwrap: bool, threads: int | None) -> bytearray:
-    index = _tables.unwritten_index(parsed.n)
+    index = _arrow.unwritten(4 * parsed.n)
     stop = bytearray(1)
 
     def match_rows(first: int, count: int) -> None:

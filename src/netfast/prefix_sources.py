@@ -152,10 +152,10 @@ def read_pfx2as(path: Any, strict: bool) -> Rows:
         return Rows(*ordered, Values.of(origins))
 
 
-def read_list(path: Any) -> list[str]:
-    """The prefixes of a file that has one a line; what stands behind white space, a comma or "#" is not read.
+def read_list(path: Any) -> tuple[_tables.Prefixes, bytearray, list[str]]:
+    """The prefixes of a file that has one a line, in order, the row of each, and the rows as written.
 
-    That each is a prefix is checked here, where their lines are known; comments may be in any encoding.
+    What stands behind white space, a comma or "#" is not read; comments may be in any encoding.
     """
     prefixes: list[str] = []
     lines: list[int] = []
@@ -166,8 +166,7 @@ def read_list(path: Any) -> list[str]:
                 prefixes.append(words[0])
                 lines.append(number)
     with _naming(path, lines):
-        in_order(prefixes, True)
-    return prefixes
+        return *in_order(prefixes, True), prefixes
 
 
 # --- MaxMind DB ------------------------------------------------------------------------------------------------------

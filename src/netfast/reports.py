@@ -6,11 +6,11 @@ import os
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from . import _core
+from . import _core, _tables
 from .errors import AddressError
 from .labels import Labels
 from .logs import Boundary, Search
-from .prefix_inputs import read_strictly
+from .prefix_inputs import is_prefix, read_strictly
 from .prefix_sets import PrefixSet
 from .prefix_sources import read_list
 from .registry import BLOCKS, KINDS
@@ -159,6 +159,7 @@ class _Terms:
         self.seen = False
         self._codes = bytearray(256)
         self._prefixes: list[str] = []
+        self._files = PrefixSet()
 
     def add(self, term: str) -> None:
         self.seen = True
@@ -167,8 +168,9 @@ class _Terms:
             self._mark("kind", term)
         elif name.upper() in "ABCDE" and len(name) == 1:
             self._mark("network_class", name.upper())
-        elif term.startswith("@") or (os.path.isfile(term) and not _is_prefix(term)):
-            self._prefixes += read_list(term.removeprefix("@"))
+        elif term.startswith("@") or (os.path.isfile(term) and not is_prefix(term, strict=True)):
+            prefixes, _, _ = read_list(term.removeprefix("@"))
+            self._files |= PrefixSet._made(*_tables.ranges_of(prefixes))
         else:
             self._add_prefix(term)
 
@@ -188,15 +190,8 @@ class _Terms:
         """As the kernel wants them; None if there was no term."""
         if not self.seen:
             return None
-        return bytes(self._codes), PrefixSet(self._prefixes).labels() if self._prefixes else None
-
-
-def _is_prefix(term: str) -> bool:
-    try:
-        read_strictly(term)
-    except AddressError:
-        return False
-    return True
+        addresses = self._files | PrefixSet(self._prefixes)
+        return bytes(self._codes), addresses.labels() if addresses else None
 
 
 def grep_lines(

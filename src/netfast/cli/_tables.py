@@ -44,6 +44,7 @@ def read_table(parser: Parser, text: str | None) -> PrefixTable | None:
 
 def _opened(path: str, column: str | None) -> PrefixTable:
     from ..prefix_files import is_saved
+    from ..prefix_inputs import is_prefix
     from ..prefixes import PrefixTable
 
     if is_saved(path):
@@ -52,10 +53,10 @@ def _opened(path: str, column: str | None) -> PrefixTable:
         return PrefixTable.from_mmdb(path, column)
     line = _first_line(path)
     fields = line.split("\t")
-    if len(fields) == 3 and fields[1].isdecimal() and _is_prefix(fields[0]):
+    if len(fields) == 3 and fields[1].isdecimal() and is_prefix(fields[0], strict=False):
         return _without_column(path, column, PrefixTable.from_pfx2as)
     delimiter = next((mark for mark in ",;\t" if mark in line), None)
-    if delimiter is None or _is_prefix(line.split(delimiter)[0]):
+    if delimiter is None or is_prefix(line.split(delimiter)[0], strict=False):
         return _without_column(path, column, _listed)
     return _csv(path, line.split(delimiter), column, delimiter)
 
@@ -71,10 +72,11 @@ def _csv(path: str, names: list[str], column: str | None, delimiter: str) -> Pre
 def _listed(path: str) -> PrefixTable:
     """Prefixes that are their own values."""
     from ..prefix_sources import read_list
+    from ..prefix_values import Values
     from ..prefixes import PrefixTable
 
-    prefixes = read_list(path)
-    return PrefixTable(zip(prefixes, prefixes, strict=True))
+    prefixes, rows, texts = read_list(path)
+    return PrefixTable._made(prefixes, rows, Values.of(texts))
 
 
 def _without_column(path: str, column: str | None, make: Callable[[str], PrefixTable]) -> PrefixTable:
@@ -96,13 +98,3 @@ def _first_line(path: str) -> str:
     with opened_text(path, "replace") as text:
         line: str = next((line for line in text if line.strip() and not line.startswith("#")), "")
     return line.strip()
-
-
-def _is_prefix(text: str) -> bool:
-    from .. import _tables
-
-    try:
-        _tables.read_prefix(text)
-    except ValueError:
-        return False
-    return True

@@ -58,22 +58,12 @@ size_t nf_split_prefixes(const nf_prefix_rows *rows, size_t from, size_t until, 
     return until;
 }
 
-static bool less4(uint32_t a, unsigned a_length, uint32_t b, unsigned b_length)
-{
-    return a != b ? a < b : a_length < b_length;
-}
-
-static bool less6(nf_ip6_number a, unsigned a_length, nf_ip6_number b, unsigned b_length)
-{
-    return a.high != b.high ? a.high < b.high : a.low != b.low ? a.low < b.low : a_length < b_length;
-}
-
 bool nf_prefixes4_in_order(const uint32_t *address, const uint8_t *length, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
         if (length[i] > 32 || address[i] & host_bits4(length[i]))
             return false;
-        if (i && !less4(address[i - 1], length[i - 1], address[i], length[i]))
+        if (i && !nf_prefix4_less(address[i - 1], length[i - 1], address[i], length[i]))
             return false;
     }
     return true;
@@ -87,7 +77,7 @@ bool nf_prefixes6_in_order(const nf_ip6_number *address, const uint8_t *length, 
         nf_ip6_number host = host_bits6(length[i]);
         if ((address[i].high & host.high) | (address[i].low & host.low))
             return false;
-        if (i && !less6(address[i - 1], length[i - 1], address[i], length[i]))
+        if (i && !nf_prefix6_less(address[i - 1], length[i - 1], address[i], length[i]))
             return false;
     }
     return true;
@@ -99,7 +89,7 @@ size_t nf_prefixes4_before(const uint32_t *address, const uint8_t *length, size_
     size_t from = 0;
     while (n) { /* the answer lies in [from, from + n] */
         size_t half = n / 2;
-        bool before = less4(address[from + half], length[from + half], prefix, prefix_length);
+        bool before = nf_prefix4_less(address[from + half], length[from + half], prefix, prefix_length);
         from = before ? from + half + 1 : from;
         n = before ? n - half - 1 : half;
     }
@@ -112,7 +102,7 @@ size_t nf_prefixes6_before(const nf_ip6_number *address, const uint8_t *length, 
     size_t from = 0;
     while (n) {
         size_t half = n / 2;
-        bool before = less6(address[from + half], length[from + half], prefix, prefix_length);
+        bool before = nf_prefix6_less(address[from + half], length[from + half], prefix, prefix_length);
         from = before ? from + half + 1 : from;
         n = before ? n - half - 1 : half;
     }

@@ -12,6 +12,16 @@
 
 enum { DIGIT_BITS = 11, DIGITS = 1 << DIGIT_BITS, NO_ANSWER = -1 };
 
+/* Counts of digits to where the entries of each begin. */
+static void add_up(size_t place[DIGITS])
+{
+    for (size_t d = 0, at = 0; d < DIGITS; d++) {
+        const size_t count = place[d];
+        place[d] = at;
+        at += count;
+    }
+}
+
 /* ---- sorting IPv4: a key of 38 bits, address | length ------------------------------------------------------------ */
 
 typedef struct {
@@ -29,11 +39,7 @@ static bool pass4(const entry4 *from, entry4 *to, size_t n, unsigned shift)
         place[digit4(&from[i], shift)]++;
     if (place[digit4(&from[0], shift)] == n)
         return false;
-    for (size_t d = 0, at = 0; d < DIGITS; d++) {
-        const size_t count = place[d];
-        place[d] = at;
-        at += count;
-    }
+    add_up(place);
     for (size_t i = 0; i < n; i++)
         to[place[digit4(&from[i], shift)]++] = from[i];
     return true;
@@ -44,7 +50,7 @@ static inline uint64_t key4(uint32_t address, uint8_t length) { return (uint64_t
 static bool in_order4(const uint32_t *address, const uint8_t *length, size_t n)
 {
     for (size_t i = 1; i < n; i++)
-        if (key4(address[i - 1], length[i - 1]) >= key4(address[i], length[i]))
+        if (!nf_prefix4_less(address[i - 1], length[i - 1], address[i], length[i]))
             return false;
     return true;
 }
@@ -112,11 +118,7 @@ static bool pass6(const entry6 *from, entry6 *to, size_t n, unsigned which)
         place[digit6(&from[i], which)]++;
     if (place[digit6(&from[0], which)] == n)
         return false;
-    for (size_t d = 0, at = 0; d < DIGITS; d++) {
-        const size_t count = place[d];
-        place[d] = at;
-        at += count;
-    }
+    add_up(place);
     for (size_t i = 0; i < n; i++)
         to[place[digit6(&from[i], which)]++] = from[i];
     return true;
@@ -131,8 +133,7 @@ static inline bool below6(nf_ip6_number a, nf_ip6_number b)
 static bool in_order6(const nf_ip6_number *address, const uint8_t *length, size_t n)
 {
     for (size_t i = 1; i < n; i++)
-        if (!below6(address[i - 1], address[i]) &&
-            !(equal6(address[i - 1], address[i]) && length[i - 1] < length[i]))
+        if (!nf_prefix6_less(address[i - 1], length[i - 1], address[i], length[i]))
             return false;
     return true;
 }

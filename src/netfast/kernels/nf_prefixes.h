@@ -18,7 +18,18 @@ typedef struct {
     size_t size;
 } nf_table;
 
-/* Sorts by address, then length; of equal prefixes the one given last stays.  order[k]: which of the n given ones
+/* The order of prefixes: by address, then length. */
+static inline bool nf_prefix4_less(uint32_t a, unsigned a_length, uint32_t b, unsigned b_length)
+{
+    return a != b ? a < b : a_length < b_length;
+}
+
+static inline bool nf_prefix6_less(nf_ip6_number a, unsigned a_length, nf_ip6_number b, unsigned b_length)
+{
+    return a.high != b.high ? a.high < b.high : a.low != b.low ? a.low < b.low : a_length < b_length;
+}
+
+/* Sorts into that order; of equal prefixes the one given last stays.  order[k]: which of the n given ones
  * prefix k was.  address, length and order have room for n.  How many remain; SIZE_MAX if memory ran out. */
 size_t nf_sort_prefixes4(uint32_t *address, uint8_t *length, uint32_t *order, size_t n);
 size_t nf_sort_prefixes6(nf_ip6_number *address, uint8_t *length, uint32_t *order, size_t n);

@@ -222,9 +222,7 @@ static inline bool look_ip6_run(nf_search *search, size_t at, unsigned bit, cons
     if (!run_is_ip6(run) || start < search->next || start < search->next_ip6 || start == 0 || end >= search->size)
         return false;
     const uint8_t before = search->text[start - 1], behind = search->text[end];
-    const uint8_t word = NF_DIGIT | NF_LETTER | NF_UNDERSCORE;
-    if (before == ':' || before == '.' || behind == '.' || behind == '%' ||
-        (nf_byte_class[before] | nf_byte_class[behind]) & word)
+    if (before == ':' || before == '.' || behind == '.' || behind == '%' || nf_is_word(before) || nf_is_word(behind))
         return false;
     if (start < search->until)
         keep_ip6(search, start, &(nf_match){.size = run.size, .plain = run.size, .version = 6}, line);
