@@ -7,6 +7,7 @@ NETFAST_DEBUG     no optimisation, full debug information
 """
 
 import os
+import sys
 from glob import glob
 
 from Cython.Build import cythonize
@@ -33,23 +34,27 @@ for name in active:
     link_args += LINK.get(name, [])
 
 # The kernels and what they keep (the form in use, their tables) are in one extension only; what builds prefix tables
-# keeps nothing, and is in another.
+# keeps nothing, and is in another; what talks to the operating system is in a third, where there is one for it.
 kernels = set(glob(f"{PACKAGE}/kernels/nf_*.c"))
 tables = {
     f"{PACKAGE}/kernels/nf_{name}.c" for name in ("prefixes", "prefix_columns", "ranges", "ip4_table", "ip6_table")
 }
+net = {f"{PACKAGE}/kernels/nf_{name}.c" for name in ("icmp", "ping", "ping_socket", "pinger")}
+parts = [("_core", kernels - tables - net), ("_arrow", set()), ("_tables", tables)]
+if sys.platform == "linux":
+    parts.append(("_net", net))
 
 extensions = [
     Extension(
         f"netfast.{name}",
-        sources=[f"{PACKAGE}/{name}.pyx", *sources],
+        sources=[f"{PACKAGE}/{name}.pyx", *sorted(sources)],
         include_dirs=[f"{PACKAGE}/kernels", f"{PACKAGE}/registry"],
         depends=sorted(glob(f"{PACKAGE}/*.pxd") + glob(f"{PACKAGE}/kernels/*.h") + glob(f"{PACKAGE}/registry/*.h")),
         libraries=["m"],
         extra_compile_args=compile_args,
         extra_link_args=link_args,
     )
-    for name, sources in (("_core", sorted(kernels - tables)), ("_arrow", []), ("_tables", sorted(tables)))
+    for name, sources in parts
 ]
 
 setup(

@@ -8,9 +8,12 @@ from .errors import AddressError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from . import addresses, logs, prefix_sets, prefixes, textbook
+    from . import addresses, icmp, logs, prefix_sets, prefixes, textbook
     from .addresses import AddressArray, Classification, classify, format_addresses, parse
+    from .icmp import aping, aping_iter, ping, ping_iter, ping_many
     from .logs import Extraction, LogSummary, extract, scan, summarize
+    from .ping_errors import PingError
+    from .ping_results import PingEvent, PingResult, PingRow, PingTable
     from .prefix_sets import PrefixSet
     from .prefixes import Matches, PrefixTable
     from .registry import BLOCKS, KINDS, Block
@@ -29,16 +32,27 @@ __all__ = [
     "LogSummary",
     "Matches",
     "NetworkClass",
+    "PingError",
+    "PingEvent",
+    "PingResult",
+    "PingRow",
+    "PingTable",
     "PrefixSet",
     "PrefixTable",
     "__version__",
     "address",
     "addresses",
+    "aping",
+    "aping_iter",
     "classify",
     "extract",
     "format_addresses",
+    "icmp",
     "logs",
     "parse",
+    "ping",
+    "ping_iter",
+    "ping_many",
     "prefix_sets",
     "prefixes",
     "scan",
@@ -48,7 +62,10 @@ __all__ = [
 
 _MODULES = {
     "addresses": ("AddressArray", "Classification", "classify", "format_addresses", "parse"),
+    "icmp": ("aping", "aping_iter", "ping", "ping_iter", "ping_many"),
     "logs": ("Extraction", "LogSummary", "extract", "scan", "summarize"),
+    "ping_errors": ("PingError",),
+    "ping_results": ("PingEvent", "PingResult", "PingRow", "PingTable"),
     "prefix_sets": ("PrefixSet",),
     "prefixes": ("Matches", "PrefixTable"),
     "registry": ("BLOCKS", "KINDS", "Block"),

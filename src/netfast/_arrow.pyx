@@ -489,7 +489,7 @@ def arrow_bits(flags) -> bytearray:
     return made
 
 
-def arrow_text(texts) -> ArrowData:
+def arrow_text(texts, str name="") -> ArrowData:
     """A utf8 (large_utf8 from 2 GiB up) array of a list of str and None; binary, of bytes and None."""
     cdef bytearray offsets, nulls = zeros(<size_t>len(texts))
     cdef Py_ssize_t i, total = 0
@@ -517,4 +517,4 @@ def arrow_text(texts) -> ArrowData:
     validity, null_count = arrow_validity(nulls)
     form = "z" if binary else "u"
     return ArrowData(form.upper() if large else form, len(texts), [validity if null_count else None, offsets, data],
-                     null_count=null_count)
+                     name=name, null_count=null_count)

@@ -1,0 +1,259 @@
+"""Whom to ping: names, addresses and prefixes, each to the 16 bytes that the sockets want, or to why there are none."""
+
+from __future__ import annotations
+
+import re
+import socket
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from . import _core
+from .errors import AddressError
+from .ping_errors import PingError, unresolvable
+
+PREFIX_MAX = 1 << 20  # addresses of one prefix
+_RESOLVERS = 32  # names that are looked up at a time
+
+# What inet_aton reads as an address and nobody else does: 127.1, 0x7f.0.0.1, 010.0.0.1.
+_NUMERIC = re.compile(r"(0[xX][0-9a-fA-F]*|[0-9]+)(\.(0[xX][0-9a-fA-F]*|[0-9]*))*")
+_LOOPBACK = {bytes(16): b"\0" * 15 + b"\1", b"\0" * 10 + b"\xff\xff\0\0\0\0": b"\0" * 10 + b"\xff\xff\x7f\0\0\1"}
+
+
+class Hosts(NamedTuple):
+    """Hosts in order, a row each; those with an address are targets, the others have an error."""
+
+    names: Sequence[str]  # as given, prefixes expanded
+    addresses: Sequence[str | None]  # as text
+    packed: bytearray  # 16 bytes a target, IPv4 as ::ffff:a.b.c.d
+    scopes: dict[int, int]  # by target: the interface of a link-local address
+    rows: Sequence[int]  # by target
+    errors: dict[int, PingError]  # by row
+
+    @property
+    def all_loopback(self) -> bool:
+        """Whether every target is this machine: 127.0.0.0/8 or ::1 (RFC 1122, RFC 4291)."""
+        ip4, ip6 = b"\0" * 10 + b"\xff\xff\x7f", b"\0" * 15 + b"\1"
+        return all(
+            self.packed.startswith(ip4, at) or self.packed.startswith(ip6, at) for at in range(0, len(self.packed), 16)
+        )
+
+
+class _Found(NamedTuple):
+    """An address of a host."""
+
+    text: str
+    packed: bytes
+    scope: int
+
+
+# --- many ------------------------------------------------------------------------------------------------------------
+
+
+def read_hosts(hosts: Any, family: int | None) -> Hosts:
+    """Hosts of any form; blocks while names are looked up, but answers Ctrl-C."""
+    names, addresses, unknown = _listed(hosts)
+    return _hosts(names, addresses, family, look_up(unknown, family))
+
+
+async def aread_hosts(hosts: Any, family: int | None) -> Hosts:
+    """The same while the event loop goes on."""
+    import asyncio
+
+    names, addresses, unknown = _listed(hosts)
+    found = await asyncio.to_thread(look_up, unknown, family) if unknown else {}
+    return _hosts(names, addresses, family, found)
+
+
+def _listed(hosts: Any) -> tuple[list[str], _core.Parsed, list[str]]:
+    """The hosts' texts with prefixes expanded, their addresses as far as they are any, and the names among them."""
+    import ipaddress
+
+    single = (str, ipaddress.IPv4Address, ipaddress.IPv6Address, ipaddress.IPv4Network, ipaddress.IPv6Network)
+    if isinstance(hosts, single):
+        hosts = [hosts]
+    elif isinstance(hosts, (bytes, bytearray, memoryview)) or not hasattr(hosts, "__iter__"):
+        raise TypeError(f"hosts is {type(hosts).__name__}; wanted names, addresses or prefixes as str")
+    texts = [_text(host, index) for index, host in enumerate(hosts)]
+    parsed = _core.parse_items(texts)[0]
+    if 0 in parsed.holds and any("/" in text for text in texts):
+        texts = [host for text in texts for host in (_expanded(text) if "/" in text else (text,))]
+        parsed = _core.parse_items(texts)[0]
+    unknown = [text for text, holds in zip(texts, parsed.holds, strict=True) if not holds] if 0 in parsed.holds else []
+    return texts, parsed, list(dict.fromkeys(unknown))
+
+
+def _text(host: Any, index: int) -> str:
+    if isinstance(host, str):
+        return host
+    if type(host).__module__ == "ipaddress":
+        return str(host)
+    raise TypeError(f"host {index} is {type(host).__name__}; wanted a name, an address or a prefix as str")
+
+
+def _expanded(prefix: str) -> list[str]:
+    """The hosts of a prefix, as `ipaddress` counts them: without the network's and the broadcast address."""
+    import ipaddress
+
+    from ._tables import read_prefix
+
+    version, value, length = read_prefix(prefix)
+    bits = 32 if version == 4 else 128
+    if 1 << bits - length > PREFIX_MAX:
+        raise ValueError(f"{prefix} has 2**{bits - length} addresses; wanted at most {PREFIX_MAX:,} of one prefix")
+    first = value >> bits - length << bits - length
+    if version == 6:
+        return list(map(str, ipaddress.IPv6Network((first, length)).hosts()))
+    last = first + (1 << bits - length) - 1
+    if length < 31:
+        first, last = first + 1, last - 1
+    return _core.format_parsed(_core.parse_items(list(range(first, last + 1)))[0])  # type: ignore[return-value]
+
+
+def _hosts(
+    names: list[str], parsed: _core.Parsed, family: int | None, looked_up: dict[str, _Found | PingError]
+) -> Hosts:
+    if parsed.packed is None:
+        parsed.widen([(0, parsed.n)])
+    assert parsed.packed is not None
+    # Row by row only where something is not an ordinary address.
+    odd = [row for row, holds in enumerate(parsed.holds) if holds != 4] if family != 6 else range(parsed.n)
+    if not odd:
+        _to_loopback(parsed.packed)
+        return Hosts(names, names, parsed.packed, {}, range(parsed.n), {})
+    return _odd_hosts(names, parsed, family, looked_up)
+
+
+def _odd_hosts(
+    names: list[str], parsed: _core.Parsed, family: int | None, looked_up: dict[str, _Found | PingError]
+) -> Hosts:
+    assert parsed.packed is not None
+    addresses: list[str | None] = []
+    packed = bytearray()
+    scopes: dict[int, int] = {}
+    rows: list[int] = []
+    errors: dict[int, PingError] = {}
+    for row, name in enumerate(names):
+        holds = parsed.holds[row]
+        found: _Found | PingError
+        if holds:
+            found = _literal(name, bytes(parsed.packed[16 * row : 16 * row + 16]), parsed.zones.get(row), holds, family)
+        else:
+            found = looked_up[name]
+        if isinstance(found, PingError):
+            errors[row] = found
+            addresses.append(None)
+            continue
+        if found.scope:
+            scopes[len(rows)] = found.scope
+        rows.append(row)
+        packed += found.packed
+        addresses.append(found.text)
+    _to_loopback(packed)
+    return Hosts(names, addresses, packed, scopes, rows, errors)
+
+
+def _to_loopback(packed: bytearray) -> None:
+    """0.0.0.0 and :: are this machine, which answers from its loopback address (RFC 1122 section 3.2.1.3)."""
+    for unspecified, loopback in _LOOPBACK.items():
+        at = packed.find(unspecified)
+        while at >= 0:
+            if at % 16 == 0:
+                packed[at : at + 16] = loopback
+            at = packed.find(unspecified, at + 1)
+
+
+# --- one -------------------------------------------------------------------------------------------------------------
+
+
+def _literal(text: str, packed: bytes, zone: str | None, version: int, family: int | None) -> _Found | PingError:
+    """An address as it is; or what is wrong with its family or zone."""
+    if family not in (None, version):
+        return unresolvable(f"an IPv{version} address, where IPv{family} was asked for")
+    try:
+        return _Found(text, packed, 0 if zone is None else _scope(zone))
+    except OSError:
+        return unresolvable(f"no interface {zone!r}")
+
+
+def _scope(zone: str) -> int:
+    return int(zone) if zone.isdecimal() and zone.isascii() else socket.if_nametoindex(zone)
+
+
+def look_up(names: Sequence[str], family: int | None) -> dict[str, _Found | PingError]:
+    """The address of each name.  Threads wait for the resolver, so that this one can be interrupted."""
+    import threading
+
+    found: dict[str, _Found | PingError] = {}
+    todo = list(reversed(names))
+    finished = threading.Semaphore(0)
+
+    def work() -> None:
+        while todo:
+            try:
+                name = todo.pop()
+            except IndexError:
+                break
+            found[name] = resolve(name, family)
+        finished.release()
+
+    workers = [threading.Thread(target=work, daemon=True) for _ in range(min(_RESOLVERS, len(names)))]
+    try:
+        for worker in workers:
+            worker.start()
+        for _ in workers:
+            finished.acquire()
+    except BaseException:
+        todo.clear()
+        raise
+    return found
+
+
+_FAMILIES = {None: socket.AF_UNSPEC, 4: socket.AF_INET, 6: socket.AF_INET6}
+
+
+def resolve(name: str, family: int | None) -> _Found | PingError:
+    """The first address of a name, as getaddrinfo(3) orders them (RFC 6724)."""
+    if not name or name.isspace():
+        return unresolvable("empty name")
+    if _NUMERIC.fullmatch(name) or ":" in name:
+        return unresolvable(_what_is_wrong(name))
+    try:
+        answers = socket.getaddrinfo(name, None, _FAMILIES[family], socket.SOCK_DGRAM)
+    except socket.gaierror as error:
+        return unresolvable(error.strerror or str(error))
+    except (UnicodeError, ValueError) as error:  # a label that is empty or too long, a NUL
+        return unresolvable(f"no host name: {error}")
+    for found_family, _, _, _, where in answers:
+        if found_family == socket.AF_INET:
+            return _Found(str(where[0]), b"\0" * 10 + b"\xff\xff" + socket.inet_aton(str(where[0])), 0)
+        if found_family == socket.AF_INET6:
+            scope = int(where[3]) if len(where) == 4 else 0
+            return _Found(str(where[0]), socket.inet_pton(socket.AF_INET6, str(where[0]).partition("%")[0]), scope)
+    return unresolvable("no address of a family that can be pinged")
+
+
+def _what_is_wrong(text: str) -> str:
+    try:
+        _core.parse_one(text)
+    except AddressError as error:
+        return error.reason
+    return "not an address"
+
+
+def raise_unresolvable(hosts: Hosts) -> None:
+    """Raises why a host has no address, where there is but one host."""
+    for row, error in hosts.errors.items():
+        raise socket.gaierror(socket.EAI_NONAME, f"{hosts.names[row]}: {error.text}")
+
+
+def source_address(text: Any) -> tuple[int, bytes, int]:
+    """The version, the 16 bytes and the scope of an address to send from."""
+    text = str(text) if type(text).__module__ == "ipaddress" else text
+    try:
+        version, value, zone = _core.parse_one(text)
+        scope = 0 if zone is None else _scope(zone)
+    except AddressError as error:
+        raise ValueError(f"source: {error}") from None
+    except OSError:
+        raise ValueError(f"source: there is no interface {zone!r}") from None
+    return version, (value | 0xFFFF_0000_0000 if version == 4 else value).to_bytes(16, "big"), scope
