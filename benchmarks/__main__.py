@@ -16,6 +16,7 @@ from importlib import metadata
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
+sys.path.insert(1, str(Path(__file__).parents[1] / "tests"))  # for the networks that tests have
 
 from benchmarks.measure import SKIPPED, MissingError, Row, note
 
@@ -32,6 +33,11 @@ NAMES = (
     "extract_log",
     "command",
     "import_time",
+    "ping_sweep",
+    "ping_time",
+    "ping_async",
+    "ping_dead",
+    "ping_long",
 )
 HEAD = ("work", "netfast", "peer", "peer's figure", "ratio", "wanted")
 
@@ -89,10 +95,12 @@ def _machine() -> str:
             "polars-iptools",
             "pytricia",
             "py-radix",
+            "icmplib",
+            "aioping",
         )
         if (version := _version(name))
     ]
-    tools = [_tool_version(name) for name in ("rg", "grepcidr") if shutil.which(name)]
+    tools = [_tool_version(name) for name in ("rg", "grepcidr", "fping", "ping") if shutil.which(name)]
     return f"{cpu}; {python}; {' '.join(platform.libc_ver())}\n\n{', '.join(packages + tools)}\n"
 
 
@@ -113,9 +121,10 @@ def _version(name: str) -> str | None:
 
 
 def _tool_version(name: str) -> str:
-    option = "-V" if name == "grepcidr" else "--version"
+    option = "-V" if name in ("grepcidr", "ping") else "--version"
     done = subprocess.run([name, option], capture_output=True, text=True, check=False)
-    return " ".join((done.stdout or done.stderr).split()[:2])
+    words = (done.stdout or done.stderr).split()
+    return f"{name} {next((word for word in words if word[0].isdecimal()), words[1])}"
 
 
 if __name__ == "__main__":

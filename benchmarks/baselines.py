@@ -6,6 +6,7 @@ buffers warmed, texts terminated by NULs) is prepared before the clock starts.
 
 from __future__ import annotations
 
+import asyncio
 import atexit
 import ctypes
 import functools
@@ -401,3 +402,60 @@ def grepcidr(path: Path) -> Side:
 def wc_lines(path: Path) -> Side:
     """`wc -l`."""
     return _command(path, _tool("wc", "coreutils"), "-l", str(path))
+
+
+# --- ping ------------------------------------------------------------------------------------------------------------
+
+
+def fping(hosts: list[str], *options: str) -> Side:
+    """fping, which sends as fast as it can and does not try again; the answer is how many were alive."""
+    path = _tool("fping", "fping")
+    listed = "\n".join(hosts)
+
+    def run(*more: str) -> subprocess.CompletedProcess[str]:
+        command = [path, "-i", "0", "-r", "0", *options, *more]
+        return subprocess.run(command, input=listed, capture_output=True, text=True, check=False)
+
+    return Side(len(hosts), lambda: run("-q"), lambda: len(run("-a").stdout.split()))
+
+
+def icmplib_multiping(hosts: list[str]) -> Side:
+    """icmplib's multiping with 20 tasks: of 10 to 1,000 the most hosts a second."""
+    icmplib = _module("icmplib")
+
+    def run() -> list[Any]:
+        return list(icmplib.multiping(hosts, count=1, interval=0, timeout=1, concurrent_tasks=20))
+
+    return Side(len(hosts), run, lambda: sum(host.is_alive for host in run()))
+
+
+def icmplib_median(hosts: list[str]) -> float:
+    """The median of the RTTs that icmplib's multiping reports, in µs."""
+    icmplib = _module("icmplib")
+    return float(np.median([host.avg_rtt for host in icmplib.multiping(hosts, count=1, interval=0)])) * 1000
+
+
+def aioping_all(hosts: list[str], at_a_time: int) -> Side:
+    """aioping; the answer is how many were found alive, which may be fewer than are."""
+    aioping = _module("aioping")
+
+    async def one(host: str, turn: asyncio.Semaphore) -> bool:
+        async with turn:
+            try:
+                await aioping.ping(host, timeout=5)
+            except TimeoutError:
+                return False
+            return True
+
+    async def all_of_them() -> int:
+        turn = asyncio.Semaphore(at_a_time)
+        return sum(await asyncio.gather(*(one(host, turn) for host in hosts)))
+
+    return Side(len(hosts), lambda: asyncio.run(all_of_them()))
+
+
+def iputils_time(count: int) -> float:
+    """The mean RTT that `ping -f` of iputils reports for 127.0.0.1, in µs."""
+    command = [_tool("ping", "iputils-ping"), "-f", "-q", "-c", str(count), "127.0.0.1"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return float(done.stdout.rsplit("= ", 1)[1].split("/")[1]) * 1000

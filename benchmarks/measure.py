@@ -71,7 +71,7 @@ class Race:
     """Netfast against rivals at the same work."""
 
     work: str
-    unit: str  # "rows" or "bytes"
+    unit: str  # "rows", "hosts" or "bytes"
     netfast: Side
     rivals: Sequence[Rival]
 
@@ -99,6 +99,8 @@ class Race:
     def _figure(self, speed: float) -> str:
         if self.unit == "rows":
             return f"{speed / 1e6:.3g} M/s"
+        if self.unit == "hosts":
+            return f"{speed / 1e3:.3g} k/s"
         return f"{speed / 1e9:.2f} GB/s" if speed >= 1e9 else f"{speed / 1e6:.0f} MB/s"
 
 
@@ -133,7 +135,33 @@ class Ceiling:
         )
 
 
-Claim = Race | Ceiling
+@dataclass(frozen=True)
+class Likeness:
+    """A figure of netfast's that may be at most so many times another: of time, where less is better."""
+
+    work: str
+    unit: str
+    most: float
+    figure: Callable[[], float]
+    other_name: str
+    other: Callable[[], float]  # raises MissingError
+
+    def rows(self, rounds: int) -> Iterator[Row]:
+        note(f"{self.work} beside {self.other_name}")
+        try:
+            self.figure(), self.other()  # warms both
+        except MissingError as missing:
+            SKIPPED[self.other_name] = str(missing)
+            note(f"  skipped: {self.other_name} is missing ({missing})")
+            return
+        ours, others = zip(*in_turns(self.figure, self.other, rounds), strict=True)
+        ratio = median(one / other for one, other in zip(ours, others, strict=True))
+        figures = [f"{median(values):,.3g} {self.unit}" for values in (ours, others)]
+        wanted = f"≤ {self.most:g}×"
+        yield Row(self.work, figures[0], self.other_name, figures[1], times(ratio), wanted, ratio <= self.most)
+
+
+Claim = Race | Ceiling | Likeness
 
 
 def in_turns(ours: Callable[[], float], theirs: Callable[[], float], rounds: int) -> list[tuple[float, float]]:
@@ -151,6 +179,8 @@ def in_turns(ours: Callable[[], float], theirs: Callable[[], float], rounds: int
 
 
 def times(ratio: float) -> str:
+    if ratio < 0.1:
+        return f"{ratio:.2g}×"
     return f"{ratio:,.0f}×" if ratio >= 100 else f"{ratio:.1f}×" if ratio >= 10 else f"{ratio:.2f}×"
 
 

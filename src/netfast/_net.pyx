@@ -14,7 +14,7 @@ from posix.unistd cimport getpid
 
 from netfast cimport _net_kernels as nf
 from netfast._arrow cimport unwritten
-from netfast._core cimport format_packed
+from netfast._core cimport format_packed, is_stopped
 from netfast._kernels cimport NF_IP4, NF_IP6
 from netfast._net_kernels cimport nf_ping_error, nf_ping_event, nf_ping_target
 
@@ -204,8 +204,9 @@ cdef class Pinger:
 
     # -- the loop
 
-    def run(self, double seconds) -> bool:
-        """Works for so long, or until there are events or all is done; returns whether all is.  Answers signals."""
+    def run(self, double seconds, bytearray stop=None) -> bool:
+        """Works for so long, or until there are events or all is done; returns whether all is.  Answers signals, and
+        leaves when the byte in `stop` is set."""
         self.check_owner()
         cdef nf.nf_pinger_pause pause = nf.NF_PINGER_TIME
         cdef int64_t now = nf.nf_clocks_now().mono, until = now + <int64_t>(min(seconds, 1e9) * nf.NF_SECOND)
@@ -214,7 +215,7 @@ cdef class Pinger:
                 pause = nf.nf_pinger_run(&self.c, min(until, now + <int64_t>SLICE))
             PyErr_CheckSignals()
             now = nf.nf_clocks_now().mono
-            if pause == nf.NF_PINGER_DONE or pause == nf.NF_PINGER_EVENTS or now >= until:
+            if pause == nf.NF_PINGER_DONE or pause == nf.NF_PINGER_EVENTS or now >= until or is_stopped(stop):
                 return self.c.ping.open_count == 0
 
     def step(self) -> None:
@@ -256,11 +257,12 @@ cdef class Pinger:
         return made
 
     def result(self, uint32_t target) -> tuple:
-        """(sent, received, duplicates, reordered, late, RTT min, average, max, mdev, jitter, first to last probe)."""
+        """(sent, received, duplicates, reordered, late, RTT min, average, max, mdev, jitter, first to last probe,
+        errors) of a host."""
         cdef const nf_ping_target* t = &self.c.ping.targets[target]
         cdef Times rtt = times_of(t)
         return (t.sent, t.received, t.duplicates, t.reordered, t.late, rtt.least, rtt.mean, rtt.most, rtt.mdev,
-                rtt.jitter, in_seconds(t.last_sent - t.first_sent))
+                rtt.jitter, in_seconds(t.last_sent - t.first_sent), t.failed)
 
     def results(self) -> tuple:
         """The same of all hosts, as columns: five bytearrays of uint32, five of float64."""

@@ -17,12 +17,15 @@ import operator
 import os
 import time
 import weakref
+from bisect import bisect_left
 from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .ping_errors import PingError, ping_error
 from .ping_hosts import Hosts, aread_hosts, raise_unresolvable, read_hosts, source_address
 from .ping_results import PingEvent, PingResult, PingTable
+from .threads import in_ranges, thread_count
 
 if TYPE_CHECKING:
     import asyncio
@@ -35,6 +38,7 @@ _COUNT_MAX = 2**31 - 1
 _SECONDS_MAX = 1e6
 _FLOOD = 0.01  # with interval=0, the longest wait for a reply before the next probe: ping(8)'s flood
 _USUAL_RATE = 1000.0  # probes a second that no network minds; loopback takes what it is given
+_PROBES_PER_THREAD = 2_000  # one thread has sent so many before another has opened its socket
 _READ_ANYWAY = 256  # replies that the kernel keeps without being asked
 
 # What a host is watched for: bits by kind of event, as in `_net`.
@@ -218,12 +222,14 @@ class Run:
     def _begin(self, hosts: Hosts, how: _How, count: int, interval: float, adaptive: bool, watched: int) -> None:
         how = how.paced(hosts)
         under_way = _under_way(len(hosts.rows), count, interval, how)
-        self.names, self.addresses = hosts.names, hosts.addresses
+        self.names, self.addresses, self.rows = hosts.names, hosts.addresses, hosts.rows
         self.pinger = how.pinger(2 * under_way)
         self.pinger.add(hosts.packed, hosts.scopes, count, interval, watched, adaptive)
         if under_way > _READ_ANYWAY:
             self.pinger.make_room(under_way)
         self._hosts = hosts
+        self._how = how
+        self._start = time.perf_counter()
         self._unresolved = _unresolved(hosts) if watched & _ALL == _ALL else []
         self._all_done = False
 
@@ -235,6 +241,11 @@ class Run:
         self._all_done = self.pinger.run(_SECONDS_MAX if seconds is None else seconds)
         return [_event(self._hosts, event, event[1]) for event in self.pinger.events() if event[0] != _DONE]
 
+    def finish(self, stop: bytearray) -> None:
+        """Works until all is done, where nobody watches; or until the byte in `stop` is set."""
+        while not (self._all_done or stop[0]):
+            self._all_done = self.pinger.run(_SECONDS_MAX, stop)
+
     @property
     def done(self) -> bool:
         """Whether nothing more can happen."""
@@ -244,6 +255,12 @@ class Run:
     def losses(self) -> Losses:
         """Replies that the kernel dropped, that were corrupted, that answer no probe of this run."""
         return self.pinger.losses()
+
+    def result(self, row: int) -> PingResult:
+        """What came of a host so far, without what is kept of single probes; ValueError for one without an address."""
+        if row in self._hosts.errors:
+            raise ValueError(f"{self.names[row]} has no address")
+        return _result(self._hosts, row, self._how, self.pinger, bisect_left(self._hosts.rows, row), self._start)
 
     def close(self) -> None:
         self.pinger.close()
@@ -270,6 +287,25 @@ def _unresolved(hosts: Hosts) -> list[PingEvent]:
         PingEvent("error", row, hosts.names[row], None, -1, None, None, None, None, now, error)
         for row, error in hosts.errors.items()
     ]
+
+
+def _result(
+    hosts: Hosts,
+    row: int,
+    how: _How,
+    pinger: Pinger,
+    target: int,
+    start: float,
+    kept: tuple[bytearray, bytearray] | None = None,
+    errors: Sequence[PingError] = (),
+) -> PingResult:
+    """What came of a host; kept: the RTTs and TTLs of its probes."""
+    address = hosts.addresses[row]
+    assert address is not None
+    rtts, ttls = kept or (bytearray(), bytearray())
+    elapsed = time.perf_counter() - start
+    counted = pinger.result(target)
+    return PingResult(hosts.names[row], address, how.size, counted, rtts, ttls, errors, elapsed, pinger.losses())
 
 
 def _event(hosts: Hosts, event: Event, place: int) -> PingEvent:
@@ -356,23 +392,7 @@ def ping(
         kept = run.pinger.keep(0, probes)
         while not run.done:
             errors += [event.error for event in run.wait() if event.error]
-        return _result(hosts, how, run.pinger, 0, kept, errors, start)
-
-
-def _result(
-    hosts: Hosts,
-    how: _How,
-    pinger: Pinger,
-    target: int,
-    kept: tuple[bytearray, bytearray],
-    errors: list[PingError],
-    start: float,
-) -> PingResult:
-    address = hosts.addresses[0]
-    assert address is not None
-    elapsed = time.perf_counter() - start
-    counted = pinger.result(target)
-    return PingResult(hosts.names[0], address, how.size, counted, *kept, errors, elapsed, pinger.losses())
+        return _result(hosts, 0, how, run.pinger, 0, start, kept, errors)
 
 
 def ping_many(
@@ -390,6 +410,7 @@ def ping_many(
     interface: str | None = None,
     family: int | None = None,
     privileged: bool | None = None,
+    threads: int | None = None,
 ) -> PingTable:
     """Pings many hosts at a time.
 
@@ -401,6 +422,7 @@ def ping_many(
             loopback; math.inf for as many as go.
         interval: seconds from one probe to the next of the same host.
         timeout, size, ttl, dont_fragment, tos, source, interface, family, privileged: as for `ping`.
+        threads: None for one a CPU where many hosts are pinged without a rate, else one.
 
     Returns:
         A row a host, in order; what goes wrong with a host stands in its row (`error`) and costs no other's.
@@ -420,20 +442,50 @@ def ping_many(
     probes = _whole("count", count, 1, _COUNT_MAX)
     gap = _seconds("interval", interval)
     found = read_hosts(hosts, family)
+    how = how.paced(found)
     start = time.perf_counter()
-    with Run.of(found, how, probes, gap, False, watched=0) as run:
-        while not run.done:
-            run.wait()
+    stop = bytearray(1)
+    with ExitStack() as opened:
+        runs = [
+            opened.enter_context(Run.of(part, share, probes, gap, False, watched=0))
+            for part, share in _shares(found, how, probes, threads)
+        ]
+
+        def work(first: int, count: int) -> None:
+            runs[first].finish(stop)
+
+        in_ranges(work, len(runs), len(runs), stop)
         elapsed = time.perf_counter() - start
-        errors = {found.rows[target]: ping_error(fields) for target, fields in run.pinger.errors().items()}
-        columns = _by_row(found, run.pinger.results())
-        return PingTable(found.names, found.addresses, columns, errors | found.errors, elapsed, run.losses)
+        columns = _by_row(
+            found, [b"".join(parts) for parts in zip(*(run.pinger.results() for run in runs), strict=True)]
+        )
+        errors = found.errors | _errors(runs)
+        dropped, corrupted, foreign = map(sum, zip(*(run.losses for run in runs), strict=True))
+        return PingTable(found.names, found.addresses, columns, errors, elapsed, (dropped, corrupted, foreign))
 
 
-def _by_row(hosts: Hosts, columns: Sequence[bytearray]) -> list[bytearray]:
+def _shares(hosts: Hosts, how: _How, count: int, threads: int | None) -> list[tuple[Hosts, _How]]:
+    """The hosts of each thread, and its pace.  A rate is one thread's work; without one the CPUs are the limit."""
+    targets, rate = len(hosts.rows), how.rate or math.inf
+    if threads is None and not math.isinf(rate):
+        threads = 1
+    workers = min(thread_count(threads, targets * count, _PROBES_PER_THREAD), max(targets, 1))
+    if workers == 1:
+        return [(hosts, how)]
+    share = -(-targets // workers)
+    paced = how._replace(rate=rate / workers)
+    return [(hosts.part(first, share), paced) for first in range(0, targets, share)]
+
+
+def _errors(runs: list[Run]) -> dict[int, PingError]:
+    """The last error of each host, by row."""
+    return {run.rows[target]: ping_error(fields) for run in runs for target, fields in run.pinger.errors().items()}
+
+
+def _by_row(hosts: Hosts, columns: list[bytes]) -> list[bytearray]:
     """Columns by target as columns by row: hosts without an address sent nothing."""
     if not hosts.errors:
-        return list(columns)
+        return list(map(bytearray, columns))
     import numpy as np
 
     made = []
@@ -538,7 +590,7 @@ async def aping(
         kept = lease.pinger.keep(target, probes)
         while not lease.done:
             errors += [event.error for event in await lease.wait() if event.error]
-        return _result(hosts, how, lease.pinger, target, kept, errors, start)
+        return _result(hosts, 0, how, lease.pinger, target, start, kept, errors)
 
 
 def aping_iter(

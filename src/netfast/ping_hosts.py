@@ -16,7 +16,9 @@ _RESOLVERS = 32  # names that are looked up at a time
 
 # What inet_aton reads as an address and nobody else does: 127.1, 0x7f.0.0.1, 010.0.0.1.
 _NUMERIC = re.compile(r"(0[xX][0-9a-fA-F]*|[0-9]+)(\.(0[xX][0-9a-fA-F]*|[0-9]*))*")
-_LOOPBACK = {bytes(16): b"\0" * 15 + b"\1", b"\0" * 10 + b"\xff\xff\0\0\0\0": b"\0" * 10 + b"\xff\xff\x7f\0\0\1"}
+_IP4 = b"\0" * 10 + b"\xff\xff"  # in front of the four bytes of an IPv4 address
+_LOOPBACK = {bytes(16): b"\0" * 15 + b"\1", _IP4 + b"\0\0\0\0": _IP4 + b"\x7f\0\0\1"}  # of the unspecified addresses
+_LOOPBACK_BYTES = (_IP4 + b"\x7f", b"\0" * 15 + b"\1")  # what 127.0.0.0/8 and ::1 begin with
 
 
 class Hosts(NamedTuple):
@@ -32,10 +34,18 @@ class Hosts(NamedTuple):
     @property
     def all_loopback(self) -> bool:
         """Whether every target is this machine: 127.0.0.0/8 or ::1 (RFC 1122, RFC 4291)."""
-        ip4, ip6 = b"\0" * 10 + b"\xff\xff\x7f", b"\0" * 15 + b"\1"
-        return all(
-            self.packed.startswith(ip4, at) or self.packed.startswith(ip6, at) for at in range(0, len(self.packed), 16)
-        )
+        rows = range(0, len(self.packed), 16)
+        # Most often all are of one family: then bytes of all rows are counted at a time.
+        for first in _LOOPBACK_BYTES:
+            if all(self.packed[at::16].count(byte) == len(rows) for at, byte in enumerate(first)):
+                return True
+        return all(self.packed.startswith(_LOOPBACK_BYTES, at) for at in rows)
+
+    def part(self, first: int, count: int) -> Hosts:
+        """So many of the targets; errors are nobody's."""
+        rows = self.rows[first : first + count]
+        scopes = {at - first: scope for at, scope in self.scopes.items() if first <= at < first + count}
+        return self._replace(packed=self.packed[16 * first : 16 * (first + count)], scopes=scopes, rows=rows, errors={})
 
 
 class _Found(NamedTuple):
@@ -73,7 +83,9 @@ def _listed(hosts: Any) -> tuple[list[str], _core.Parsed, list[str]]:
         hosts = [hosts]
     elif isinstance(hosts, (bytes, bytearray, memoryview)) or not hasattr(hosts, "__iter__"):
         raise TypeError(f"hosts is {type(hosts).__name__}; wanted names, addresses or prefixes as str")
-    texts = [_text(host, index) for index, host in enumerate(hosts)]
+    texts = list(hosts)
+    if set(map(type, texts)) != {str}:
+        texts = [_text(host, index) for index, host in enumerate(texts)]
     parsed = _core.parse_items(texts)[0]
     if 0 in parsed.holds and any("/" in text for text in texts):
         texts = [host for text in texts for host in (_expanded(text) if "/" in text else (text,))]
@@ -116,8 +128,7 @@ def _hosts(
         parsed.widen([(0, parsed.n)])
     assert parsed.packed is not None
     # Row by row only where something is not an ordinary address.
-    odd = [row for row, holds in enumerate(parsed.holds) if holds != 4] if family != 6 else range(parsed.n)
-    if not odd:
+    if parsed.holds.count(4) == parsed.n and family != 6:
         _to_loopback(parsed.packed)
         return Hosts(names, names, parsed.packed, {}, range(parsed.n), {})
     return _odd_hosts(names, parsed, family, looked_up)
@@ -225,7 +236,7 @@ def resolve(name: str, family: int | None) -> _Found | PingError:
         return unresolvable(f"no host name: {error}")
     for found_family, _, _, _, where in answers:
         if found_family == socket.AF_INET:
-            return _Found(str(where[0]), b"\0" * 10 + b"\xff\xff" + socket.inet_aton(str(where[0])), 0)
+            return _Found(str(where[0]), _IP4 + socket.inet_aton(str(where[0])), 0)
         if found_family == socket.AF_INET6:
             scope = int(where[3]) if len(where) == 4 else 0
             return _Found(str(where[0]), socket.inet_pton(socket.AF_INET6, str(where[0]).partition("%")[0]), scope)

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from ._net import Result
+
 
 class PingEvent(NamedTuple):
     """Something that happened to a probe.
@@ -98,6 +100,7 @@ class PingResult:
     """
 
     __slots__ = (
+        "_failed",
         "_rtts",
         "_span",
         "_ttls",
@@ -126,7 +129,7 @@ class PingResult:
         host: str,
         address: str,
         size: int,
-        counted: tuple[int, int, int, int, int, float, float, float, float, float, float],
+        counted: Result,
         rtts: bytearray,
         ttls: bytearray,
         errors: Sequence[PingError],
@@ -137,7 +140,7 @@ class PingResult:
         self.address = address
         self.size = size
         self.sent, self.received, self.duplicates, self.reordered, self.late = counted[:5]
-        self.min, self.avg, self.max, self.mdev, self.jitter, self._span = counted[5:]
+        self.min, self.avg, self.max, self.mdev, self.jitter, self._span, self._failed = counted[5:]
         self._rtts = rtts
         self._ttls = ttls
         self.errors = list(errors)
@@ -185,7 +188,7 @@ class PingResult:
             received=self.received,
             duplicates=self.duplicates,
             corrupted=self.corrupted,
-            errors=len(self.errors),
+            errors=self._failed,
             elapsed=self._span,
             rtts=(self.min, self.avg, self.max, self.mdev) if self.received else None,
         )
