@@ -5,6 +5,7 @@ A test that lacks something skips and names it. Under NETFAST_REQUIRE=all it fai
 
 import os
 import shutil
+import socket
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -60,6 +61,35 @@ def shared_data() -> Path:
     folder = Path(name or "")
     require(folder.is_dir(), f"the shared data (NETFAST_DATA names {folder}, which is no folder)")
     return folder
+
+
+def _can_ping() -> bool:
+    """Whether this process may open an ICMP socket of either kind."""
+    for kind in (socket.SOCK_DGRAM, socket.SOCK_RAW):
+        try:
+            socket.socket(socket.AF_INET, kind, socket.IPPROTO_ICMP).close()
+        except OSError:
+            continue
+        return True
+    return False
+
+
+_ICMP_SOCKET = "an ICMP socket (CAP_NET_RAW, or a group within net.ipv4.ping_group_range)"
+
+
+@pytest.fixture(scope="session")
+def pings() -> None:
+    """The test may ping."""
+    require(_can_ping(), _ICMP_SOCKET)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The examples of ping need what the tests of ping need; fixtures do not reach examples."""
+    if _can_ping() or os.environ.get("NETFAST_REQUIRE") == "all":
+        return
+    for item in items:
+        if isinstance(item, pytest.DoctestItem) and item.name.startswith(("netfast.icmp.", "netfast.ping_results.")):
+            item.add_marker(pytest.mark.skip(f"{SKIPPED}{_ICMP_SOCKET}"))
 
 
 @pytest.fixture(params=_core.kernel_names())
