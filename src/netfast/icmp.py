@@ -105,8 +105,8 @@ def _how(
     privileged: bool | None,
 ) -> tuple[_How, int | None]:
     """The options, checked; and the family, which is that of the source if nobody says."""
-    if family not in (None, 4, 6):
-        raise ValueError(f"family={family!r}: wanted 4, 6 or None")
+    if family is not None and _whole("family", family, 4, 6) == 5:
+        raise ValueError("family=5: wanted 4, 6 or None")
     packed, scope = None, 0
     if source is not None:
         version, packed, scope = source_address(source)
@@ -119,11 +119,11 @@ def _how(
         size=_whole("size", size, 0, 65507),
         ttl=-1 if ttl is None else _whole("ttl", ttl, 1, 255),
         tos=-1 if tos is None else _whole("tos", tos, 0, 255),
-        dont_fragment=bool(dont_fragment),
+        dont_fragment=_flag("dont_fragment", dont_fragment),
         source=packed,
         source_scope=scope,
         interface=None if interface is None else _card(interface),
-        privileged=None if privileged is None else bool(privileged),
+        privileged=None if privileged is None else _flag("privileged", privileged),
     )
     return how, family
 
@@ -136,6 +136,12 @@ def _whole(name: str, value: Any, least: int, most: int) -> int:
     if not least <= number <= most:
         raise ValueError(f"{name}={number}: wanted {least} to {most:,}")
     return number
+
+
+def _flag(name: str, value: Any) -> bool:
+    if not isinstance(value, bool) and type(value).__name__ not in ("bool", "bool_"):  # NumPy's is another
+        raise TypeError(f"{name} is {type(value).__name__}; wanted a bool")
+    return bool(value)
 
 
 def _seconds(name: str, value: Any, *, more_than_none: bool = False) -> float:

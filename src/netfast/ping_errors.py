@@ -82,9 +82,9 @@ _ICMP6 = {
     (2, 0): ("message_too_big", "Packet too big: mtu={info}"),
     (3, 0): ("ttl_exceeded", "Time exceeded: Hop limit"),
     (3, 1): ("reassembly_timeout", "Time exceeded: Defragmentation failure"),
-    (4, 0): ("parameter_problem", "Parameter problem: Wrong header field {info}"),
-    (4, 1): ("parameter_problem", "Parameter problem: Unknown header {info}"),
-    (4, 2): ("parameter_problem", "Parameter problem: Unknown option {info}"),
+    (4, 0): ("parameter_problem", "Parameter problem: Wrong header field at {info}"),
+    (4, 1): ("parameter_problem", "Parameter problem: Unknown header at {info}"),
+    (4, 2): ("parameter_problem", "Parameter problem: Unknown option at {info}"),
 }
 # What a type means where its code is one that nobody has defined.
 _TYPES = {3: "host_unreachable", 11: "ttl_exceeded", 12: "parameter_problem"}

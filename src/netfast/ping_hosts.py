@@ -180,8 +180,11 @@ def _literal(text: str, packed: bytes, zone: str | None, version: int, family: i
     """An address as it is; or what is wrong with its family or zone."""
     if family not in (None, version):
         return unresolvable(f"an IPv{version} address, where IPv{family} was asked for")
+    if version == 4:
+        return _Found(text, packed, 0)
+    text = _core.format_one(6, int.from_bytes(packed, "big"))
     try:
-        return _Found(text, packed, 0 if zone is None else _scope(zone))
+        return _Found(text, packed, 0) if zone is None else _Found(f"{text}%{zone}", packed, _scope(zone))
     except OSError:
         return unresolvable(f"no interface {zone!r}")
 
@@ -260,6 +263,8 @@ def raise_unresolvable(hosts: Hosts) -> None:
 def source_address(text: Any) -> tuple[int, bytes, int]:
     """The version, the 16 bytes and the scope of an address to send from."""
     text = str(text) if type(text).__module__ == "ipaddress" else text
+    if not isinstance(text, str):
+        raise TypeError(f"source is {type(text).__name__}; wanted an address as str")
     try:
         version, value, zone = _core.parse_one(text)
         scope = 0 if zone is None else _scope(zone)

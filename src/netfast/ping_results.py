@@ -83,7 +83,7 @@ class PingResult:
         late: replies that came after the timeout; not in `received`.
         errors: a `PingError` for each probe that met one, in order of arrival.
         min, avg, max, mdev, jitter: of the RTTs, in seconds; NaN without any.  mdev is the population standard
-            deviation; jitter the mean absolute difference of RTTs that came one after the other.
+            deviation; jitter the mean absolute difference of RTTs that came one after the other, of two at least.
         size: bytes of payload of a probe.
         elapsed: seconds from the first probe to the end.
         dropped: replies that the kernel dropped, because nobody had read the ones before.
@@ -242,7 +242,7 @@ _COUNTS = ("sent", "received", "duplicates", "reordered", "late")
 _TIMES = ("rtt_min", "rtt_avg", "rtt_max", "rtt_mdev", "rtt_jitter")
 
 
-class PingTable(Sequence[PingRow]):
+class PingTable:
     """What came of the probes of many hosts, a row each, in the order they were given.
 
     Attributes:
@@ -372,7 +372,7 @@ class PingTable(Sequence[PingRow]):
 
     @property
     def rtt_jitter(self) -> NDArray[np.float64]:
-        """float64[n]: the mean absolute difference of successive times in seconds, NaN without any."""
+        """float64[n]: the mean absolute difference of successive times in seconds, NaN without two."""
         return self._column("rtt_jitter")
 
     @property
@@ -386,7 +386,7 @@ class PingTable(Sequence[PingRow]):
         return self._objects([self._errors.get(row) for row in range(len(self))])
 
     def __arrow_c_stream__(self, requested_schema: object = None) -> object:
-        from ._arrow import ArrowData, arrow_text
+        from ._arrow import ArrowData, arrow_bits, arrow_text
 
         n = len(self)
 
@@ -398,7 +398,9 @@ class PingTable(Sequence[PingRow]):
 
         columns = [text("host", self._names), text("address", self._addresses), *map(numbers, _COUNTS)]
         columns.append(ArrowData("g", n, [None, bytearray(self.loss.tobytes())], name="loss"))
-        columns += [*map(numbers, _TIMES), text("error", [self._errors.get(row) for row in range(n)])]
+        columns += map(numbers, _TIMES)
+        columns.append(ArrowData("b", n, [None, arrow_bits(bytes(self.is_alive))], name="is_alive"))
+        columns.append(text("error", [self._errors.get(row) for row in range(n)]))
         return ArrowData("+s", n, [None], children=columns).stream_capsule()
 
     def __repr__(self) -> str:

@@ -342,9 +342,7 @@ double nf_ping_mdev(const nf_ping_target *t) { return t->received ? sqrt(t->rtt_
 
 double nf_ping_jitter(const nf_ping_target *t)
 {
-    if (t->received < 2)
-        return t->received ? 0 : NAN;
-    return t->rtt_steps / (t->received - 1);
+    return t->received > 1 ? t->rtt_steps / (t->received - 1) : NAN;
 }
 
 /* What a reply to a probe that was found is; counts it. */
@@ -418,11 +416,7 @@ void nf_ping_complaint(nf_ping *ping, const uint8_t to[16], uint16_t sequence, c
                        const nf_ping_error *error, nf_clocks now)
 {
     nf_ping_probe *probe = find(ping, to, sequence, ping->has_cookie ? cookie : NULL);
-    if (!probe) {
-        ping->foreign++;
-        return;
-    }
-    if (!is_of(ping, probe) || (probe->state != WAITING && probe->state != LOST))
+    if (!probe || !is_of(ping, probe) || (probe->state != WAITING && probe->state != LOST))
         return;
     ping->targets[probe->target].waiting -= probe->state == WAITING;
     probe->state = FAILED;

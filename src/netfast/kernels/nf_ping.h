@@ -180,7 +180,7 @@ void nf_ping_complaint(nf_ping *ping, const uint8_t to[16], uint16_t sequence, c
 int64_t nf_ping_expiry(const nf_ping *ping);
 void nf_ping_expire(nf_ping *ping, nf_clocks now);
 
-/* Population standard deviation and mean absolute step of the RTTs of a target, in nanoseconds. */
+/* Population standard deviation and mean absolute step of the RTTs of a target, in nanoseconds; NaN of too few. */
 double nf_ping_mdev(const nf_ping_target *target);
 double nf_ping_jitter(const nf_ping_target *target);
 

@@ -207,10 +207,21 @@ static bool make_buffers(nf_ping_socket *s, uint32_t payload)
     return true;
 }
 
+/* A raw socket hears everybody until it has its filters, and what it heard by then may fill it. */
+static void forget_what_was_heard(nf_ping_socket *s)
+{
+    uint8_t byte;
+    while (recv(s->fd, &byte, 1, MSG_DONTWAIT) >= 0)
+        continue;
+    s->dropped_before = nf_ping_dropped(s);
+}
+
 static nf_open_step open_steps(nf_ping_socket *s, const nf_ping_options *options)
 {
     if (!open_any(s, options->kind))
         return NF_NO_SOCKET;
+    if (s->raw && !(filter_type(s) && filter_id(s)))
+        return NF_NO_OPTION;
     if (!set_options(s, options))
         return NF_NO_OPTION;
     if (options->interface && setsockopt(s->fd, SOL_SOCKET, SO_BINDTODEVICE, options->interface,
@@ -218,8 +229,7 @@ static nf_open_step open_steps(nf_ping_socket *s, const nf_ping_options *options
         return NF_NO_INTERFACE;
     if (!bind_source(s, options))
         return NF_NO_SOURCE;
-    if (s->raw && !(filter_type(s) && filter_id(s)))
-        return NF_NO_OPTION;
+    forget_what_was_heard(s);
     return make_buffers(s, options->payload) ? NF_OPENED : NF_NO_MEMORY;
 }
 
@@ -266,7 +276,7 @@ uint32_t nf_ping_dropped(const nf_ping_socket *s)
     socklen_t size = sizeof figures;
     if (getsockopt(s->fd, SOL_SOCKET, SO_MEMINFO, figures, &size) != 0)
         return 0;
-    return figures[SK_MEMINFO_DROPS];
+    return figures[SK_MEMINFO_DROPS] - s->dropped_before;
 }
 
 /* ---- errors ------------------------------------------------------------------------------------------------------- */

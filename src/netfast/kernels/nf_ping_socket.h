@@ -37,6 +37,7 @@ typedef struct {
     bool stamps;                /* the kernel was seen to stamp what comes when it comes */
     uint16_t id;
     uint32_t payload;
+    uint32_t dropped_before;    /* by the kernel, before the socket was ready */
     uint64_t sum;               /* of the template */
     uint8_t *message;           /* the request, stamped again for each probe */
     struct nf_ping_inbox *inbox;
