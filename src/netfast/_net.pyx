@@ -142,6 +142,8 @@ cdef class Pinger:
             return
         s.id = self.id
         cdef nf.nf_open_step step = nf.nf_ping_open(s, ip6, &self.options)
+        if step == nf.NF_NO_SOCKET and errno == numbers.EAFNOSUPPORT:
+            return      # a kernel without IPv6: costs those hosts their answers, and nobody else's
         if step != nf.NF_OPENED:
             raise_unopened(step, errno, ip6, self.options.kind, os.fsdecode(self.interface or b""),
                            address_text(self.options.source))

@@ -18,7 +18,7 @@ import os
 import time
 import weakref
 from bisect import bisect_left
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Generator, Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -517,7 +517,7 @@ def ping_iter(
     interface: str | None = None,
     family: int | None = None,
     privileged: bool | None = None,
-) -> Iterator[PingEvent]:
+) -> Generator[PingEvent, None, None]:
     """Pings one host or many and yields what happens, as it happens.
 
     Args:
@@ -546,7 +546,7 @@ def ping_iter(
     return _yielded(Run.of(found, how, probes, *_spacing(found, gap), watched=_ALL))
 
 
-def _yielded(run: Run) -> Iterator[PingEvent]:
+def _yielded(run: Run) -> Generator[PingEvent, None, None]:
     with run:
         while not run.done:
             yield from run.wait()
@@ -614,7 +614,7 @@ def aping_iter(
     interface: str | None = None,
     family: int | None = None,
     privileged: bool | None = None,
-) -> AsyncIterator[PingEvent]:
+) -> AsyncGenerator[PingEvent, None]:
     """`ping_iter` for asyncio; shares its sockets, and then its rate, as `aping` does.
 
     Probes are sent and replies are read while the event loop runs, whether or not somebody waits for the next event.
@@ -631,7 +631,9 @@ def aping_iter(
     return _ayielded(hosts, family, how, _endless_or(count), _seconds("interval", interval))
 
 
-async def _ayielded(hosts: Any, family: int | None, how: _How, count: int, interval: float) -> AsyncIterator[PingEvent]:
+async def _ayielded(
+    hosts: Any, family: int | None, how: _How, count: int, interval: float
+) -> AsyncGenerator[PingEvent, None]:
     found = await aread_hosts(hosts, family)
     for event in _unresolved(found):
         yield event

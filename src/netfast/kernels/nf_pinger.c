@@ -38,7 +38,12 @@ static void send_due(nf_pinger *pinger)
             return;
         uint32_t target = nf_ping_take(&pinger->ping).target;
         nf_ping_socket *s = &pinger->sockets[nf_pinger_is_ip6(pinger->ping.targets[target].address)];
-        pinger->full = !nf_ping_send(s, &pinger->ping);
+        if (s->fd >= 0) {
+            pinger->full = !nf_ping_send(s, &pinger->ping);
+        } else {
+            nf_ping_error error = {.origin = NF_ORIGIN_LOCAL, .number = EAFNOSUPPORT};
+            nf_ping_failed(&pinger->ping, target, nf_clocks_now(), &error);
+        }
     }
 }
 

@@ -6,7 +6,7 @@
 
 typedef struct {
     nf_ping ping;
-    nf_ping_socket sockets[2];  /* of IPv4, of IPv6; closed (fd -1) where no target needs one */
+    nf_ping_socket sockets[2];  /* of IPv4, of IPv6; closed (fd -1) where no target needs one, or the kernel has none */
     bool full;                  /* the kernel took no more: wait until the sockets can be written to */
 } nf_pinger;
 
