@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from net import lab
 from netfast.cli import main
 
 LOG = b"""\
@@ -151,3 +152,23 @@ def _drained(master: int) -> str:
         pass
     os.close(master)
     return shown.decode().replace("\r\n", "\n")
+
+
+# --- pings -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def hosts(require: Callable[[object, str], None], tool: Callable[[str], str]) -> Iterator[lab.Hosts]:
+    """A - R - B; the test, and the commands it runs, are on A."""
+    lab.check(require, tool)
+    with lab.three_hosts() as three, three.a.inside():
+        yield three
+
+
+@pytest.fixture
+def far(require: Callable[[object, str], None], tool: Callable[[str], str]) -> Iterator[lab.FarEnd]:
+    """The test runs in front of a far end that answers as it is told."""
+    lab.check(require, tool)
+    with lab.namespace() as host, lab.far_end(host) as end, host.inside():
+        end.play()
+        yield end

@@ -27,6 +27,8 @@ COMMANDS = {
     "grep": "print the lines that hold an address of a kind, class or prefix",
     "address": "explain an address as a textbook does",
     "sample": "write a realistic log to try things on",
+    "ping": "ping hosts as ping(8) does, many at a time as a live table",
+    "sweep": "list the hosts of a prefix or a list that are alive",
     "bench": "compare netfast with pure Python on this machine",
 }
 
@@ -85,7 +87,7 @@ def _usage() -> str:
     commands = "\n".join(f"  {name:<{width}}  {summary}" for name, summary in COMMANDS.items())
     return (
         "usage: netfast COMMAND ...\n\n"
-        "Finds and classifies the IP addresses in logs, at the speed the files can be read.\n\n"
+        "A fast network toolbox: finds and classifies the IP addresses in logs, pings hosts and networks.\n\n"
         f"commands:\n{commands}\n\n"
         "netfast COMMAND --help tells more; netfast --version prints the version."
     )

@@ -42,7 +42,8 @@ class _Formatter(argparse.HelpFormatter):
 class Parser(argparse.ArgumentParser):
     """The options of one command.  Errors are one line; options and files may come in any order."""
 
-    def __init__(self, command: str, description: str, epilog: str = "", **more: Any) -> None:
+    def __init__(self, command: str, description: str, epilog: str = "", *, misused: int = 2, **more: Any) -> None:
+        """misused: the exit code for wrong arguments."""
         super().__init__(
             prog=f"netfast {command}",
             description=description,
@@ -51,9 +52,10 @@ class Parser(argparse.ArgumentParser):
             allow_abbrev=False,
             **more,
         )
+        self._misused = misused
 
     def error(self, message: str) -> NoReturn:
-        self.exit(2, _output.one_line(f"{self.prog}: {message} (try '{self.prog} --help')") + "\n")
+        self.exit(self._misused, _output.one_line(f"{self.prog}: {message} (try '{self.prog} --help')") + "\n")
 
     def _print_message(self, message: str, file: Any = None) -> None:
         """As inherited, but a help text that cannot be written is noticed."""
@@ -114,6 +116,19 @@ def size(text: str) -> int:
     return value
 
 
+def number(*, more_than_none: bool = False) -> Callable[[str], float]:
+    """An option's type: a number of seconds, milliseconds or the like, such as 10 or 0.2."""
+
+    def parse(text: str) -> float:
+        if not re.fullmatch(r"[0-9]{1,9}(\.[0-9]{0,9})?|\.[0-9]{1,9}", text):
+            raise argparse.ArgumentTypeError(f"{text!r} is no number (wanted one such as 10 or 0.2)")
+        if more_than_none and float(text) == 0:
+            raise argparse.ArgumentTypeError(f"{text!r} is out of range (wanted more than 0)")
+        return float(text)
+
+    return parse
+
+
 def add_files(parser: Parser) -> None:
     parser.add_argument(
         "files",
@@ -124,7 +139,7 @@ def add_files(parser: Parser) -> None:
     )
 
 
-def add_json(parser: Parser, help: str) -> None:
+def add_json(parser: argparse._ActionsContainer, help: str) -> None:
     parser.add_argument("--json", action="store_true", help=help)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import BinaryIO, NamedTuple, TextIO
 
 STDOUT = "standard output"
@@ -67,7 +67,7 @@ def _stdout() -> TextIO:
     return stdout
 
 
-def say(text: str) -> None:
+def say(text: str, end: str = "\n") -> None:
     """Prints a result, in the characters the output has."""
     out = _stdout()
     encoding = out.encoding or "ascii"
@@ -76,9 +76,25 @@ def say(text: str) -> None:
     except UnicodeEncodeError:
         text = text.translate(_PLAINER).encode(encoding, "backslashreplace").decode(encoding)
     try:
-        out.write(text + "\n")
+        out.write(text + end)
     except OSError as error:
         raise WriteError(STDOUT, error) from None
+
+
+_FEW = 16  # lines, which the buffer of a stream has room for
+
+
+def say_lines(lines: list[str]) -> None:
+    """Prints results so that they are seen now, and takes them from the list.
+
+    Ctrl-C may come at any time: what is in a stream's buffer stays whole there until the next `flush`, but of what is
+    too large for it, the rest would be lost.
+    """
+    while lines:
+        few = lines[:_FEW]
+        del lines[:_FEW]
+        say("\n".join(few))
+        flush()
 
 
 _PLAINER = str.maketrans({"–": "-", "×": "x", "…": "..."})
@@ -86,10 +102,15 @@ _PLAINER = str.maketrans({"–": "-", "×": "x", "…": "..."})
 
 def complain(message: str) -> None:
     """Says in one line what went wrong, wherever it can be heard."""
+    aside(f"netfast: {one_line(message)}")
+
+
+def aside(text: str) -> None:
+    """Prints on standard error, if it can be heard there, what is no result."""
     if sys.stderr is None:  # started with it closed; print would take standard output instead
         return
     try:
-        print(f"netfast: {one_line(message)}", file=sys.stderr, flush=True)
+        print(text, file=sys.stderr, flush=True)
     except (OSError, ValueError):  # closed: there is nobody left to tell
         abandon(sys.stderr)
 
@@ -124,11 +145,12 @@ def abandon(stream: TextIO | None = None) -> None:
 
 
 class Style(NamedTuple):
-    """What the output can show: columns (None: any number), colours, and what bars are made of ("": there are none)."""
+    """What the output can show: columns (None: any number), colours, and what is drawn with ("": nothing is)."""
 
     width: int | None = None
     color: bool = False
-    blocks: str = ""
+    blocks: str = ""  # of a bar, by width
+    steps: str = ""  # of a sparkline, by height
 
     def bold(self, text: str) -> str:
         return f"\x1b[1m{text}\x1b[0m" if self.color else text
@@ -138,6 +160,8 @@ class Style(NamedTuple):
 
 
 _EIGHTHS = "▏▎▍▌▋▊▉█"
+_STEPS = "▁▂▃▄▅▆▇█"
+_PLAIN_STEPS = ".:-=+*#@"
 
 
 def style(color: str, stream: TextIO | None = None) -> Style:
@@ -147,11 +171,11 @@ def style(color: str, stream: TextIO | None = None) -> Style:
     if not terminal and color != "always":
         return Style()
     try:
-        _EIGHTHS.encode(stream.encoding or "ascii")
-        blocks = _EIGHTHS
+        (_EIGHTHS + _STEPS).encode(stream.encoding or "ascii")
+        blocks, steps = _EIGHTHS, _STEPS
     except UnicodeEncodeError:
-        blocks = "#"
-    return Style(_columns_of(stream), use_color(color, terminal), blocks)
+        blocks, steps = "#", _PLAIN_STEPS
+    return Style(columns_of(stream), use_color(color, terminal), blocks, steps)
 
 
 def use_color(color: str, terminal: bool) -> bool:
@@ -161,7 +185,7 @@ def use_color(color: str, terminal: bool) -> bool:
     return color == "always"
 
 
-def _columns_of(stream: TextIO) -> int:
+def columns_of(stream: TextIO) -> int:
     columns = os.environ.get("COLUMNS", "")
     if columns.isdecimal() and int(columns):
         return int(columns)
@@ -174,7 +198,7 @@ def _columns_of(stream: TextIO) -> int:
 # --- tables ----------------------------------------------------------------------------------------------------------
 
 _GAP = "  "
-_BAR_MIN, _BAR_MAX = 6, 40
+_TAIL_MIN, _TAIL_MAX = 6, 40
 
 
 class Column(NamedTuple):
@@ -186,19 +210,20 @@ class Column(NamedTuple):
     needed: bool = True
 
 
-def table(columns: Sequence[Column], style: Style, bars: Sequence[int] = ()) -> str:
-    """Columns as text under their titles; with `bars`, each line ends in a bar of that length if there is room."""
+Tails = Callable[[int], Sequence[str]]  # what the rows of a table end in, drawn in at most so many characters
+
+
+def table(columns: Sequence[Column], style: Style, tails: Tails | None = None) -> str:
+    """Columns as text under their titles; each row ends in its tail if there is room."""
     shown = list(columns)
     room = -1 if style.width is None else style.width
     while room >= 0 and _width_of(shown) > room and not all(column.needed for column in shown):
         shown.remove(next(column for column in reversed(shown) if not column.needed))
     width = _width_of(shown)
     heading, *lines = _lines(shown)
-    longest = min(_BAR_MAX, room - width - len(_GAP))
-    if bars and style.blocks and longest >= _BAR_MIN:
-        largest = max(bars)
-        drawn = (_bar(value, largest, longest, style.blocks) for value in bars)
-        lines = [f"{line:<{width}}{_GAP}{style.bar(bar)}" for line, bar in zip(lines, drawn, strict=True)]
+    longest = min(_TAIL_MAX, room - width - len(_GAP))
+    if tails and longest >= _TAIL_MIN:
+        lines = [f"{line:<{width}}{_GAP}{style.bar(tail)}" for line, tail in zip(lines, tails(longest), strict=True)]
     return "\n".join([style.bold(heading), *lines])
 
 
@@ -221,8 +246,32 @@ def _lines(columns: Sequence[Column]) -> Iterator[str]:
         yield _GAP.join(texts).rstrip()
 
 
+def bars(values: Sequence[int], style: Style) -> Tails | None:
+    """A bar for each row, the largest as long as there is room; None where nothing can be drawn."""
+    if not style.blocks or not values:
+        return None
+    return lambda longest: [_bar(value, max(values), longest, style.blocks) for value in values]
+
+
 def _bar(value: int, largest: int, longest: int, blocks: str) -> str:
     """A bar in steps of a part of a character; what is not nothing shows."""
     steps = value * longest * len(blocks) // largest if largest else 0
     full, rest = divmod(max(steps, 1 if value else 0), len(blocks))
     return blocks[-1] * full + (blocks[rest - 1] if rest else "")
+
+
+LOST = "×"
+
+
+def sparkline(values: Sequence[float | None], style: Style) -> str:
+    """A character a value, by height from the least to the greatest; NaN is a gap, None is `LOST`."""
+    known = [value for value in values if value is not None and value == value]
+    least, most = min(known, default=0.0), max(known, default=0.0)
+    scale = len(style.steps) / (most - least) if most > least else 0.0
+
+    def drawn(value: float | None) -> str:
+        if value is None:
+            return LOST
+        return style.steps[min(int((value - least) * scale), len(style.steps) - 1)] if value == value else " "
+
+    return "".join(map(drawn, values))

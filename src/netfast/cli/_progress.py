@@ -1,15 +1,18 @@
-"""A progress bar on standard error, on a terminal only, for work that takes long enough to be worth one."""
+"""Progress on standard error, on a terminal only, of work that takes long enough to be worth it: a bar, a line."""
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 import time
-from typing import TYPE_CHECKING
+from contextlib import suppress
+from typing import TYPE_CHECKING, TextIO
 
 from . import _output
 
 if TYPE_CHECKING:
+    from rich.console import Console
     from rich.progress import Progress, ProgressColumn, TaskID
 
 _PATIENCE = 0.4  # seconds before anything is drawn: rich takes a tenth to load, and most files are done by then
@@ -44,14 +47,37 @@ class Bar:
 
 def bar(color: str) -> Bar | None:
     """A bar if somebody could see it."""
-    stderr = sys.stderr
-    if stderr is None or not stderr.isatty() or os.environ.get("TERM") == "dumb":
-        return None
-    return Bar(color)
+    return Bar(color) if _is_seen() else None
+
+
+def _is_seen() -> bool:
+    return sys.stderr is not None and sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
+
+
+class StatusLine:
+    """A line that is taken away for each result and written again below it."""
+
+    def __init__(self) -> None:
+        self._due = time.monotonic() + _PATIENCE if _is_seen() else math.inf
+        self._shown = False
+
+    def show(self, text: str) -> None:
+        if time.monotonic() >= self._due:
+            self._write(text[: _output.columns_of(sys.stderr) - 1])
+            self._shown = True
+
+    def clear(self) -> None:
+        if self._shown:
+            self._write("\r\x1b[K")
+            self._shown = False
+
+    def _write(self, text: str) -> None:
+        with suppress(OSError):  # the terminal is gone
+            sys.stderr.write(text)
+            sys.stderr.flush()
 
 
 def _progress(color: str, total: int | None) -> Progress:
-    from rich.console import Console
     from rich.progress import (
         BarColumn,
         DownloadColumn,
@@ -62,16 +88,22 @@ def _progress(color: str, total: int | None) -> Progress:
         TransferSpeedColumn,
     )
 
+    if total is None:  # nobody knows how far it is
+        columns: tuple[ProgressColumn, ...] = (SpinnerColumn(), FileSizeColumn(), TransferSpeedColumn())
+    else:
+        columns = (BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
+    # Drawn by the calls themselves: no thread of its own, nothing to stop when Ctrl-C comes.
+    return Progress(*columns, console=console(color, sys.stderr), auto_refresh=False, transient=True)
+
+
+def console(color: str, stream: TextIO) -> Console:
+    """The terminal behind a stream, as rich sees it."""
+    from rich.console import Console
+
     class VisibleCursor(Console):
         """Ctrl-Z and SIGTERM leave no chance to bring a hidden cursor back."""
 
         def show_cursor(self, show: bool = True) -> bool:
             return False
 
-    console = VisibleCursor(file=sys.stderr, no_color=not _output.use_color(color, terminal=True), highlight=False)
-    if total is None:  # nobody knows how far it is
-        columns: tuple[ProgressColumn, ...] = (SpinnerColumn(), FileSizeColumn(), TransferSpeedColumn())
-    else:
-        columns = (BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
-    # Drawn by the calls themselves: no thread of its own, nothing to stop when Ctrl-C comes.
-    return Progress(*columns, console=console, auto_refresh=False, transient=True)
+    return VisibleCursor(file=stream, no_color=not _output.use_color(color, terminal=True), highlight=False)

@@ -101,7 +101,7 @@ def _table(results: Sequence[Result], style: _output.Style) -> str:
         Column("Python", [f"{result.python:,.2f}" for result in results]),
         Column("times", [f"{result.ratio:,.0f}" for result in results]),
     ]
-    return _output.table(columns, style, [round(result.ratio) for result in results])
+    return _output.table(columns, style, _output.bars([round(result.ratio) for result in results], style))
 
 
 # --- the work --------------------------------------------------------------------------------------------------------

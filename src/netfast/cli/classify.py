@@ -140,7 +140,7 @@ def _counts(
     ]
     if kinds is not None:
         columns.append(Column("kind", kinds, right=False, needed=False))
-    return _output.table(columns, style, counts)
+    return _output.table(columns, style, _output.bars(counts, style))
 
 
 def _kind(text: str) -> str:
