@@ -17,8 +17,10 @@ import io
 import ipaddress
 import itertools
 import json
+import math
 import re
 from collections.abc import Callable, Collection, Iterable
+from fractions import Fraction
 from typing import Literal, NamedTuple
 
 Boundary = Literal["word", "loose"]
@@ -563,3 +565,61 @@ def range_prefixes(version: int, first: int, last: int) -> list[Prefix]:
 
 def count_addresses(prefixes: Iterable[Prefix]) -> int:
     return sum(network_of(prefix).num_addresses for prefix in minimal(prefixes))
+
+
+# --- Ping: statistics of round-trip times, and the checksum -----------------------------------------------------------
+
+
+def rtts_of_replies(rtts: Iterable[float]) -> list[Fraction]:
+    """The times of the probes that were answered, exact: what was lost has NaN."""
+    return [Fraction(rtt) for rtt in rtts if not math.isnan(rtt)]
+
+
+def loss(sent: int, received: int) -> Fraction:
+    return Fraction(sent - received, sent)
+
+
+def _mean(numbers: list[Fraction]) -> float:
+    return float(sum(numbers, Fraction(0)) / len(numbers)) if numbers else math.nan
+
+
+def mean_rtt(rtts: Iterable[float]) -> float:
+    return _mean(rtts_of_replies(rtts))
+
+
+def mdev(rtts: Iterable[float]) -> float:
+    """The mean of squares less the square of the mean, and the root of that."""
+    replies = rtts_of_replies(rtts)
+    if not replies:
+        return math.nan
+    count = len(replies)
+    return math.sqrt(sum(rtt**2 for rtt in replies) / count - (sum(replies) / count) ** 2)
+
+
+def jitter(rtts: Iterable[float]) -> float:
+    """The mean difference between each reply and the one after it."""
+    replies = rtts_of_replies(rtts)
+    return _mean([abs(replies[i] - replies[i - 1]) for i in range(1, len(replies))])
+
+
+def percentile(rtts: Iterable[float], q: float) -> float:
+    """On the line from the shortest to the longest, between the two nearest where it falls between."""
+    replies = sorted(rtts_of_replies(rtts))
+    if not replies:
+        return math.nan
+    place = Fraction(q) / 100 * (len(replies) - 1)
+    below = math.floor(place)
+    above = math.ceil(place)
+    return float(replies[below] + (replies[above] - replies[below]) * (place - below))
+
+
+def checksum(data: bytes) -> int:
+    """RFC 1071: the complement of the sum of 16-bit words, in which what is carried out is carried in again."""
+    total = 0
+    for index in range(0, len(data), 2):
+        high = data[index]
+        low = data[index + 1] if index + 1 < len(data) else 0
+        total += high * 256 + low
+        if total > 0xFFFF:
+            total = total - 0x10000 + 1
+    return 0xFFFF - total

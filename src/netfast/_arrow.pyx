@@ -478,7 +478,7 @@ def arrow_validity(nulls):
     return made, count
 
 
-def arrow_bits(flags) -> bytearray:
+def arrow_bits(bytearray flags) -> bytearray:
     """Arrow's booleans, a bit a row, of a byte a row."""
     cdef Py_ssize_t i
     cdef const uint8_t* flag = <const uint8_t*>PyByteArray_AS_STRING(flags)

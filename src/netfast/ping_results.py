@@ -399,7 +399,7 @@ class PingTable:
         columns = [text("host", self._names), text("address", self._addresses), *map(numbers, _COUNTS)]
         columns.append(ArrowData("g", n, [None, bytearray(self.loss.tobytes())], name="loss"))
         columns += map(numbers, _TIMES)
-        columns.append(ArrowData("b", n, [None, arrow_bits(bytes(self.is_alive))], name="is_alive"))
+        columns.append(ArrowData("b", n, [None, arrow_bits(bytearray(self.is_alive))], name="is_alive"))
         columns.append(text("error", [self._errors.get(row) for row in range(n)]))
         return ArrowData("+s", n, [None], children=columns).stream_capsule()
 

@@ -302,8 +302,19 @@ static nf_ping_error error_of(const struct sock_extended_err *e)
     return error;
 }
 
-/* Reads the error queue.  A raw socket hears of everybody's requests, so only what quotes one of ours counts.
- * Returns the MTU of this machine's own last refusal to send, 0 if there was none. */
+/* Source quench, which is no error and means nothing since RFC 6633; only datagram sockets are told of it. */
+static bool is_quench(const nf_ping_error *error)
+{
+    return error->origin == NF_ORIGIN_ICMP && error->type == ICMP_SOURCE_QUENCH;
+}
+
+/* Whether a message quotes a request of ours: a raw socket is told of everybody's. */
+static bool quotes_ours(const nf_ping_socket *s, const uint8_t *quoted, size_t size, nf_echo *echo)
+{
+    return nf_echo_read(quoted, size, s->ip6 ? NF_ECHO_REQUEST6 : NF_ECHO_REQUEST, echo) && echo->id == s->id;
+}
+
+/* Reads the error queue.  Returns the MTU of this machine's own last refusal to send, 0 if there was none. */
 static uint32_t receive_errors(nf_ping_socket *s, nf_ping *ping)
 {
     enum { MOST = 4096 };
@@ -328,8 +339,8 @@ static uint32_t receive_errors(nf_ping_socket *s, nf_ping *ping)
         nf_echo echo;
         if (error.origin == NF_ORIGIN_LOCAL) {
             mtu = error.number == EMSGSIZE ? error.info : mtu;
-        } else if (nf_echo_read(quoted, (size_t)size, s->ip6 ? NF_ECHO_REQUEST6 : NF_ECHO_REQUEST, &echo)
-                   && echo.id == s->id && from_sockaddr((struct sockaddr *)&name, to)) {
+        } else if (!is_quench(&error) && quotes_ours(s, quoted, (size_t)size, &echo)
+                   && from_sockaddr((struct sockaddr *)&name, to)) {
             nf_ping_complaint(ping, to, echo.sequence, echo.has_cookie ? &echo.cookie : NULL, &error, nf_clocks_now());
         }
     }
