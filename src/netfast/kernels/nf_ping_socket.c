@@ -302,10 +302,10 @@ static nf_ping_error error_of(const struct sock_extended_err *e)
     return error;
 }
 
-/* Source quench, which is no error and means nothing since RFC 6633; only datagram sockets are told of it. */
-static bool is_quench(const nf_ping_error *error)
+/* A redirect, or source quench, which means nothing since RFC 6633: no errors.  Only datagram sockets are told. */
+static bool is_advice(const nf_ping_error *error)
 {
-    return error->origin == NF_ORIGIN_ICMP && error->type == ICMP_SOURCE_QUENCH;
+    return error->origin == NF_ORIGIN_ICMP && (error->type == ICMP_SOURCE_QUENCH || error->type == ICMP_REDIRECT);
 }
 
 /* Whether a message quotes a request of ours: a raw socket is told of everybody's. */
@@ -339,7 +339,7 @@ static uint32_t receive_errors(nf_ping_socket *s, nf_ping *ping)
         nf_echo echo;
         if (error.origin == NF_ORIGIN_LOCAL) {
             mtu = error.number == EMSGSIZE ? error.info : mtu;
-        } else if (!is_quench(&error) && quotes_ours(s, quoted, (size_t)size, &echo)
+        } else if (!is_advice(&error) && quotes_ours(s, quoted, (size_t)size, &echo)
                    && from_sockaddr((struct sockaddr *)&name, to)) {
             nf_ping_complaint(ping, to, echo.sequence, echo.has_cookie ? &echo.cookie : NULL, &error, nf_clocks_now());
         }
