@@ -12,8 +12,9 @@ static const uint64_t key[2] = {1, 2};
 static void address_of(uint8_t host, uint8_t address[16])
 {
     memset(address, 0, 16);
-    address[10] = address[11] = 0xff;
-    address[12] = host == 7 ? 224 : 10;
+    if (host < 6)                       /* the others are of IPv6 */
+        address[10] = address[11] = 0xff;
+    address[12] = host == 5 ? 224 : 10;
     address[15] = host;
 }
 
@@ -28,14 +29,18 @@ static void check_counts(const nf_ping *ping)
         CHECK(t->rtt_min <= t->rtt_max && t->rtt_max <= ping->timeout);
         CHECK(t->highest <= t->sent);
     }
-    for (uint32_t i = 0; i < ping->scheduled; i++) {
-        const nf_ping_turn turn = ping->schedule[i];
-        CHECK(ping->place[turn.target] == i && ping->targets[turn.target].open);
-        CHECK(ping->schedule[(i ? i - 1 : 0) / 2].due <= turn.due);
-        scheduled++;
+    for (int family = 0; family < 2; family++) {
+        const nf_ping_schedule *s = &ping->schedules[family];
+        for (uint32_t i = 0; i < s->count; i++) {
+            const nf_ping_turn turn = s->turns[i];
+            CHECK(ping->place[turn.target] == i && ping->targets[turn.target].open);
+            CHECK(ping->targets[turn.target].is_ip6 == family);
+            CHECK(s->turns[(i ? i - 1 : 0) / 2].due <= turn.due);
+        }
+        scheduled += s->count;
     }
     CHECK(open == ping->open_count && scheduled <= open);
-    CHECK(ping->oldest_waiting <= ping->next && ping->next - ping->oldest_waiting <= ping->capacity);
+    CHECK(ping->oldest_waiting <= ping->next && ping->next - ping->oldest_waiting <= 65536);
 }
 
 static void send_one(nf_ping *ping, uint8_t how, nf_clocks now)
@@ -92,7 +97,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     nf_clocks now = {1000, 5000};
     nf_ping ping;
     const uint8_t how = take_byte(&input);
-    CHECK(nf_ping_init(&ping, key, 1, 100, how & 1 ? 7 : 0, how & 2));
+    CHECK(nf_ping_init(&ping, key, 100, how & 1 ? 7 : 0, how & 2));
     while (input.left) {
         switch (take_byte(&input) % 8) {
         case 0:

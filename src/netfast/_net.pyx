@@ -35,7 +35,7 @@ cdef double in_seconds(int64_t time) noexcept:
 
 
 cdef str address_text(const uint8_t* address):
-    return format_packed(NF_IP6 if nf.nf_pinger_is_ip6(address) else NF_IP4, address)
+    return format_packed(NF_IP6 if nf.nf_ping_is_ip6(address) else NF_IP4, address)
 
 
 cdef tuple error_fields(const nf_ping_error* error, const nf_ping_target* target):
@@ -43,7 +43,7 @@ cdef tuple error_fields(const nf_ping_error* error, const nf_ping_target* target
     local = error.origin == nf.NF_ORIGIN_LOCAL
     source = address_text(error.source) if error.has_source else None
     return (error.index, source, None if local else error.type, None if local else error.code, error.number,
-            error.info, bool(nf.nf_pinger_is_ip6(target.address)))
+            error.info, bool(nf.nf_ping_is_ip6(target.address)))
 
 
 cdef struct Times:           # in seconds; NaN without any
@@ -80,22 +80,23 @@ cdef raise_unopened(nf.nf_open_step step, int number, bint ip6, nf.nf_socket_kin
 cdef class Pinger:
     """Sockets, and the hosts that are pinged by them.  Times are in seconds.
 
-    timeout: until a probe is lost.  gap: between two probes, 0 for none.  size: bytes of payload.  probes: how many may
-    be under way.  privileged: None for a datagram socket or else a raw one, True for raw, False for datagram.
+    timeout: until a probe is lost.  gap: between two probes, 0 for none.  size: bytes of payload.  privileged: None for a datagram socket or else a raw one, True for raw, False for datagram.
     ttl, tos: -1 for the system's.  source: 16 bytes, IPv4 as ::ffff:a.b.c.d.
     """
     cdef nf.nf_pinger c
     cdef nf.nf_ping_options options
+    cdef bint begun          # there may be something to close
     cdef int owner
     cdef uint16_t id
     cdef object interface
     cdef dict kept           # target -> the bytearrays its RTTs and TTLs go to
 
-    def __cinit__(self, *, double timeout, double gap, uint32_t size, uint64_t probes, privileged=None, int ttl=-1,
-                  int tos=-1, bint dont_fragment=False, bytes source=None, uint32_t source_scope=0,
+    def __cinit__(self, *, double timeout, double gap, uint32_t size, privileged=None, int ttl=-1, int tos=-1,
+                  bint dont_fragment=False, bytes source=None, uint32_t source_scope=0,
                   bytes interface=None):
         memset(&self.c, 0, sizeof(self.c))
         self.c.sockets[0].fd = self.c.sockets[1].fd = -1
+        self.begun = True
         cdef bytes random = os.urandom(18)
         cdef uint64_t key[2]
         memcpy(key, <const char*>random, 16)
@@ -116,13 +117,14 @@ cdef class Pinger:
             memcpy(self.options.source, <const char*>source, 16)
         if interface is not None:
             self.options.interface = <const char*>interface
-        if not nf.nf_ping_init(&self.c.ping, key, probes, <int64_t>(timeout * nf.NF_SECOND),
+        if not nf.nf_ping_init(&self.c.ping, key, <int64_t>(timeout * nf.NF_SECOND),
                                <int64_t>(gap * nf.NF_SECOND), size >= nf.NF_ICMP_COOKIE):
             raise MemoryError("no memory for the probes of a ping")
 
     def __dealloc__(self):
-        self.close_sockets()
-        nf.nf_ping_free(&self.c.ping)
+        if self.begun:
+            self.close_sockets()
+            nf.nf_ping_free(&self.c.ping)
 
     cdef close_sockets(self):
         nf.nf_ping_close(&self.c.sockets[0])
@@ -169,7 +171,7 @@ cdef class Pinger:
         cdef uint32_t i, target, first = nf.NF_NO_TARGET
         cdef int64_t now = nf.nf_clocks_now().mono
         for i in range(n):
-            self.open_socket(nf.nf_pinger_is_ip6(address + 16 * i))
+            self.open_socket(nf.nf_ping_is_ip6(address + 16 * i))
         if not nf.nf_ping_reserve(&self.c.ping, n):
             raise MemoryError(f"no memory for {n:,} hosts")
         for i in range(n):
@@ -182,13 +184,9 @@ cdef class Pinger:
         return first
 
     def keep(self, uint32_t target, uint32_t count) -> tuple:
-        """The bytearrays that the RTTs (float64, NaN: lost) and TTLs (uint8) of a host's probes will be in."""
-        cdef bytearray rtts = unwritten(8 * <size_t>count), ttls = bytearray(count)
-        cdef double* rtt = <double*>PyByteArray_AS_STRING(rtts)
-        cdef uint32_t i
-        for i in range(count):
-            rtt[i] = NAN
-        self.c.ping.targets[target].rtts = rtt
+        """The bytearrays that the RTTs (float64, NaN: lost) and TTLs (uint8) of a host's probes will be in, when sent."""
+        cdef bytearray rtts = unwritten(8 * <size_t>count), ttls = unwritten(count)
+        self.c.ping.targets[target].rtts = <double*>PyByteArray_AS_STRING(rtts)
         self.c.ping.targets[target].ttls = <uint8_t*>PyByteArray_AS_STRING(ttls)
         self.kept[target] = (rtts, ttls)
         return rtts, ttls
@@ -198,11 +196,11 @@ cdef class Pinger:
         nf.nf_ping_remove(&self.c.ping, target)
         self.kept.pop(target, None)
 
-    def make_room(self, uint64_t replies) -> None:
-        """Asks the kernel for room for so many replies that wait to be read."""
+    def make_room(self, uint64_t replies, uint64_t requests) -> None:
+        """Asks the kernel for room for so many replies that wait to be read, and requests that wait for neighbours."""
         for i in range(2):
             if self.c.sockets[i].fd >= 0:
-                nf.nf_ping_make_room(&self.c.sockets[i], replies)
+                nf.nf_ping_make_room(&self.c.sockets[i], replies, requests)
 
     # -- the loop
 
@@ -229,7 +227,7 @@ cdef class Pinger:
     def wait(self):
         """Seconds until there is something to do besides reading; None if there is nothing."""
         cdef int64_t wake = nf.nf_pinger_wake(&self.c)
-        if self.c.full:      # nobody here waits for the sockets to take more
+        if nf.nf_pinger_is_full(&self.c):    # nobody here waits for the sockets to take more
             wake = min(wake, nf.nf_clocks_now().mono + <int64_t>FULL)
         return None if wake == nf.NF_NEVER else max(0.0, in_seconds(wake - nf.nf_clocks_now().mono))
 

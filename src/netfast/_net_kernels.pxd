@@ -81,8 +81,8 @@ cdef extern from "nf_ping.h" nogil:
         uint64_t corrupted
         uint64_t foreign
 
-    c_bool nf_ping_init(nf_ping* ping, const uint64_t* key, uint64_t probes, int64_t timeout, int64_t gap,
-                        c_bool has_cookie)
+    c_bool nf_ping_is_ip6(const uint8_t* address)
+    c_bool nf_ping_init(nf_ping* ping, const uint64_t* key, int64_t timeout, int64_t gap, c_bool has_cookie)
     void nf_ping_free(nf_ping* ping)
     c_bool nf_ping_reserve(nf_ping* ping, uint32_t more)
     uint32_t nf_ping_add(nf_ping* ping, const uint8_t* address, uint32_t scope, uint32_t count, int64_t interval,
@@ -123,7 +123,7 @@ cdef extern from "nf_ping_socket.h" nogil:
 
     nf_open_step nf_ping_open(nf_ping_socket* s, c_bool ip6, const nf_ping_options* options)
     void nf_ping_close(nf_ping_socket* s)
-    int nf_ping_make_room(const nf_ping_socket* s, uint64_t replies)
+    void nf_ping_make_room(const nf_ping_socket* s, uint64_t replies, uint64_t requests)
     uint32_t nf_ping_dropped(const nf_ping_socket* s)
     nf_clocks nf_clocks_now()
 
@@ -131,7 +131,6 @@ cdef extern from "nf_pinger.h" nogil:
     ctypedef struct nf_pinger:
         nf_ping ping
         nf_ping_socket sockets[2]
-        c_bool full
 
     ctypedef enum nf_pinger_pause:
         NF_PINGER_DONE
@@ -139,7 +138,7 @@ cdef extern from "nf_pinger.h" nogil:
         NF_PINGER_TIME
         NF_PINGER_SIGNAL
 
-    c_bool nf_pinger_is_ip6(const uint8_t* address)
     void nf_pinger_step(nf_pinger* pinger)
     int64_t nf_pinger_wake(const nf_pinger* pinger)
+    c_bool nf_pinger_is_full(const nf_pinger* pinger)
     nf_pinger_pause nf_pinger_run(nf_pinger* pinger, int64_t until)

@@ -16,7 +16,6 @@ import math
 import operator
 import os
 import time
-import weakref
 from bisect import bisect_left
 from collections.abc import AsyncGenerator, Generator, Sequence
 from contextlib import ExitStack
@@ -39,7 +38,7 @@ _SECONDS_MAX = 1e6
 _FLOOD = 0.01  # with interval=0, the longest wait for a reply before the next probe: ping(8)'s flood
 _USUAL_RATE = 1000.0  # probes a second that no network minds; loopback takes what it is given
 _PROBES_PER_THREAD = 2_000  # one thread has sent so many before another has opened its socket
-_READ_ANYWAY = 256  # replies that the kernel keeps without being asked
+_RESOLUTION = 3.0  # seconds that the kernel looks for a neighbour (neigh/default: mcast_solicit of retrans_time_ms)
 
 # What a host is watched for: bits by kind of event, as in `_net`.
 _KINDS = ("reply", "duplicate", "late", "timeout", "error", "done", "sent")
@@ -71,8 +70,8 @@ class _How(NamedTuple):
             return self
         return self._replace(rate=math.inf if hosts.all_loopback else _USUAL_RATE)
 
-    def pinger(self, probes: int) -> Pinger:
-        """Sockets, not yet open, and room for so many probes under way."""
+    def pinger(self) -> Pinger:
+        """Sockets, not yet open."""
         try:
             from ._net import Pinger
         except ImportError:
@@ -81,7 +80,6 @@ class _How(NamedTuple):
             timeout=self.timeout,
             gap=1 / self.rate if self.rate else 0.0,
             size=self.size,
-            probes=probes,
             privileged=self.privileged,
             ttl=self.ttl,
             tos=self.tos,
@@ -162,7 +160,10 @@ def _rate(value: Any) -> float:
 def _number(name: str, value: Any) -> float:
     if isinstance(value, (str, bytes)) or not (hasattr(value, "__float__") or hasattr(value, "__index__")):
         raise TypeError(f"{name} is {type(value).__name__}; wanted a number")
-    return float(value)
+    try:
+        return float(value)
+    except OverflowError:
+        raise ValueError(f"{name} is an int that is too large for a float") from None
 
 
 def _card(name: Any) -> bytes:
@@ -227,12 +228,10 @@ class Run:
 
     def _begin(self, hosts: Hosts, how: _How, count: int, interval: float, adaptive: bool, watched: int) -> None:
         how = how.paced(hosts)
-        under_way = _under_way(len(hosts.rows), count, interval, how)
         self.names, self.addresses, self.rows = hosts.names, hosts.addresses, hosts.rows
-        self.pinger = how.pinger(2 * under_way)
+        self.pinger = how.pinger()
         self.pinger.add(hosts.packed, hosts.scopes, count, interval, watched, adaptive)
-        if under_way > _READ_ANYWAY:
-            self.pinger.make_room(under_way)
+        self.pinger.make_room(*_held(len(hosts.rows), count, interval, how))
         self._hosts = hosts
         self._how = how
         self._start = time.perf_counter()
@@ -278,12 +277,19 @@ class Run:
         self.close()
 
 
-def _under_way(hosts: int, count: int, interval: float, how: _How) -> int:
-    """How many probes may be waited for at a time."""
-    of_each = math.ceil(how.timeout / interval) if interval > how.timeout / _COUNT_MAX else _COUNT_MAX
+def _held(hosts: int, count: int, interval: float, how: _How) -> tuple[int, int]:
+    """How many replies and how many requests the kernel may hold at a time: of those that are waited for, and of those
+    to a neighbour that does not answer."""
+    replies, requests = (_sent_in(seconds, hosts, count, interval, how) for seconds in (how.timeout, _RESOLUTION))
+    return replies, requests
+
+
+def _sent_in(seconds: float, hosts: int, count: int, interval: float, how: _How) -> int:
+    """How many probes at most."""
+    of_each = math.ceil(seconds / interval) if interval > seconds / _COUNT_MAX else _COUNT_MAX
     most = hosts * min(count or of_each, of_each)
-    paced = (how.rate or math.inf) * how.timeout
-    return max(1, min(most, math.ceil(paced) if paced < most else most))
+    paced = (how.rate or math.inf) * seconds
+    return min(most, math.ceil(paced) if paced < most else most)
 
 
 def _unresolved(hosts: Hosts) -> list[PingEvent]:
@@ -447,6 +453,8 @@ def ping_many(
     how, family = _how(timeout, rate, size, ttl, dont_fragment, tos, source, interface, family, privileged)
     probes = _whole("count", count, 1, _COUNT_MAX)
     gap = _seconds("interval", interval)
+    if threads is not None:
+        threads = _whole("threads", threads, 1, 1000)
     found = read_hosts(hosts, family)
     how = how.paced(found)
     start = time.perf_counter()
@@ -479,8 +487,9 @@ def _shares(hosts: Hosts, how: _How, count: int, threads: int | None) -> list[tu
     if workers == 1:
         return [(hosts, how)]
     share = -(-targets // workers)
-    paced = how._replace(rate=rate / workers)
-    return [(hosts.part(first, share), paced) for first in range(0, targets, share)]
+    firsts = range(0, targets, share)
+    paced = how._replace(rate=rate / len(firsts))
+    return [(hosts.part(first, share), paced) for first in firsts]
 
 
 def _errors(runs: list[Run]) -> dict[int, PingError]:
@@ -617,7 +626,8 @@ def aping_iter(
 ) -> AsyncGenerator[PingEvent, None]:
     """`ping_iter` for asyncio; shares its sockets, and then its rate, as `aping` does.
 
-    Probes are sent and replies are read while the event loop runs, whether or not somebody waits for the next event.
+    Probes are sent and replies are read while the event loop runs, whether or not somebody waits for the next event;
+    events that nobody has taken yet are kept.
 
     Example:
         >>> import asyncio
@@ -649,6 +659,8 @@ class _Lease:
 
     def __init__(self, how: _How, hosts: Hosts) -> None:
         self._hosts = hosts
+        self._how = how
+        self._held = (0, 0)  # replies and requests that the kernel may hold
         self._shared = _shared(how)
         self.pinger = self._shared.pinger
         self._places: dict[int, int] = {}  # of targets among those of the hosts
@@ -659,6 +671,7 @@ class _Lease:
 
     def add(self, count: int, interval: float, adaptive: bool, *, watched: int) -> list[int]:
         """Begins to ping the hosts; their targets."""
+        self._held = _held(len(self._hosts.rows), count, interval, self._how)
         for place in range(len(self._hosts.rows)):
             packed = self._hosts.packed[16 * place : 16 * place + 16]
             scope = self._hosts.scopes.get(place)
@@ -666,7 +679,7 @@ class _Lease:
             self._places[target] = place
             self._left += 1
             self._shared.leases[target] = self
-        self._shared.begin()
+        self._shared.begin(self._held)
         return list(self._places)
 
     @property
@@ -708,7 +721,8 @@ class _Lease:
     def __exit__(self, *_: object) -> None:
         for target in self._places:
             self.pinger.remove(target)
-            del self._shared.leases[target]
+            self._shared.leases.pop(target, None)
+        self._shared.end(self._held)
         self._shared.users -= 1
         if not self._shared.users:
             self._shared.close()
@@ -719,20 +733,29 @@ class _Shared:
 
     def __init__(self, how: _How, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
-        self.pinger = how.pinger(0)
+        self.pinger = how.pinger()
         self.leases: dict[int, _Lease] = {}  # by target
         self.users = 0
         self._how = how
         self._files: set[int] = set()
+        self._held = self._room = (0, 0)  # replies and requests that the kernel may hold, and what it was asked for
         self._timer: asyncio.TimerHandle | None = None
 
-    def begin(self) -> None:
+    def begin(self, held: tuple[int, int]) -> None:
         """Takes notice of new hosts, and perhaps new sockets."""
+        self._held = self._held[0] + held[0], self._held[1] + held[1]
         files = set(self.pinger.files())
+        if files != self._files or self._held[0] > self._room[0] or self._held[1] > self._room[1]:
+            self._room = 2 * self._held[0], 2 * self._held[1]
+            self.pinger.make_room(*self._room)
         for file in files - self._files:
             self.loop.add_reader(file, self._work)
         self._files = files
         self._work_in(0.0)
+
+    def end(self, held: tuple[int, int]) -> None:
+        """Hosts are given back."""
+        self._held = self._held[0] - held[0], self._held[1] - held[1]
 
     def _work_in(self, seconds: float | None) -> None:
         if self._timer is not None:
@@ -754,17 +777,18 @@ class _Shared:
         for file in self._files:
             self.loop.remove_reader(file)
         self.pinger.close()
-        del _SHARED[self.loop][self._how]
+        _SHARED.pop((self.loop, self._how), None)
 
 
-_SHARED: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, dict[_How, _Shared]] = weakref.WeakKeyDictionary()
+_SHARED: dict[tuple[asyncio.AbstractEventLoop, _How], _Shared] = {}
 
 
 def _shared(how: _How) -> _Shared:
     import asyncio
 
     loop = asyncio.get_running_loop()
-    of_loop = _SHARED.setdefault(loop, {})
-    if how not in of_loop:
-        of_loop[how] = _Shared(how, loop)
-    return of_loop[how]
+    for key in [key for key in _SHARED if key[0].is_closed()]:  # with pings that nobody cancelled
+        _SHARED.pop(key).pinger.close()
+    if (loop, how) not in _SHARED:
+        _SHARED[loop, how] = _Shared(how, loop)
+    return _SHARED[loop, how]

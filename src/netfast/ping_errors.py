@@ -19,7 +19,7 @@ class PingError(NamedTuple):
         source: the address of who sent the ICMP message; None for this machine.
         type, code: of the ICMP or ICMPv6 message; None for this machine.
         mtu: in bytes, of the link a packet was too big for; None for other kinds, and where it was not told.
-        errno: of this machine's refusal; None for messages.
+        errno: of this machine's refusal; for an unresolvable name what getaddrinfo(3) returned; None for messages.
         text: the same in words, as ping(8) has them.
 
     Source: RFC 792, RFC 1812 section 5.2.7 and RFC 1191 for IPv4, RFC 4443 for IPv6.
@@ -118,5 +118,5 @@ def ping_error(fields: Fields) -> PingError:
     return PingError(kind, index, source, type_, code, mtu, None, text.format(info=info))
 
 
-def unresolvable(reason: str) -> PingError:
-    return PingError("unresolvable", -1, None, None, None, None, None, reason)
+def unresolvable(reason: str, number: int | None = None) -> PingError:
+    return PingError("unresolvable", -1, None, None, None, None, number, reason)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import re
 import socket
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 from . import _core
@@ -67,10 +69,8 @@ def read_hosts(hosts: Any, family: int | None) -> Hosts:
 
 async def aread_hosts(hosts: Any, family: int | None) -> Hosts:
     """The same while the event loop goes on."""
-    import asyncio
-
     names, addresses, unknown = _listed(hosts)
-    found = await asyncio.to_thread(look_up, unknown, family) if unknown else {}
+    found = await _alook_up(unknown, family) if unknown else {}
     return _hosts(names, addresses, family, found)
 
 
@@ -182,6 +182,8 @@ def _literal(text: str, packed: bytes, zone: str | None, version: int, family: i
         return unresolvable(f"an IPv{version} address, where IPv{family} was asked for")
     if version == 4:
         return _Found(text, packed, 0)
+    if packed.startswith(_IP4) and family == 6:
+        return unresolvable("an IPv4 address mapped to IPv6, where IPv6 was asked for")
     text = _core.format_one(6, int.from_bytes(packed, "big"))
     try:
         return _Found(text, packed, 0) if zone is None else _Found(f"{text}%{zone}", packed, _scope(zone))
@@ -190,7 +192,12 @@ def _literal(text: str, packed: bytes, zone: str | None, version: int, family: i
 
 
 def _scope(zone: str) -> int:
-    return int(zone) if zone.isdecimal() and zone.isascii() else socket.if_nametoindex(zone)
+    """The index of an interface by its number or name; OSError if there can be none."""
+    if not (zone.isdecimal() and zone.isascii()):
+        return socket.if_nametoindex(zone)
+    if len(zone) > 10 or int(zone) > 0xFFFF_FFFF:
+        raise OSError(errno.ENXIO, "no such interface")
+    return int(zone)
 
 
 def look_up(names: Sequence[str], family: int | None) -> dict[str, _Found | PingError]:
@@ -202,13 +209,14 @@ def look_up(names: Sequence[str], family: int | None) -> dict[str, _Found | Ping
     finished = threading.Semaphore(0)
 
     def work() -> None:
-        while todo:
-            try:
+        try:
+            while todo:
                 name = todo.pop()
-            except IndexError:
-                break
-            found[name] = resolve(name, family)
-        finished.release()
+                found[name] = resolve(name, family)
+        except IndexError:  # another one took the last
+            pass
+        finally:
+            finished.release()
 
     workers = [threading.Thread(target=work, daemon=True) for _ in range(min(_RESOLVERS, len(names)))]
     try:
@@ -220,6 +228,27 @@ def look_up(names: Sequence[str], family: int | None) -> dict[str, _Found | Ping
         todo.clear()
         raise
     return found
+
+
+async def _alook_up(names: Sequence[str], family: int | None) -> dict[str, _Found | PingError]:
+    """The same in a thread that nobody waits for: neither who is cancelled meanwhile, nor the end of the event loop."""
+    import asyncio
+    import threading
+
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future[dict[str, _Found | PingError]] = loop.create_future()
+
+    def settle(found: dict[str, _Found | PingError]) -> None:
+        if not future.done():
+            future.set_result(found)
+
+    def work() -> None:
+        found = look_up(names, family)
+        with suppress(RuntimeError):  # the loop is closed
+            loop.call_soon_threadsafe(settle, found)
+
+    threading.Thread(target=work, daemon=True).start()
+    return await future
 
 
 _FAMILIES = {None: socket.AF_UNSPEC, 4: socket.AF_INET, 6: socket.AF_INET6}
@@ -234,9 +263,11 @@ def resolve(name: str, family: int | None) -> _Found | PingError:
     try:
         answers = socket.getaddrinfo(name, None, _FAMILIES[family], socket.SOCK_DGRAM)
     except socket.gaierror as error:
-        return unresolvable(error.strerror or str(error))
+        return unresolvable(error.strerror or str(error), error.errno)
     except (UnicodeError, ValueError) as error:  # a label that is empty or too long, a NUL
         return unresolvable(f"no host name: {error}")
+    except OSError as error:  # the resolver has no descriptors left
+        return unresolvable(error.strerror or str(error), error.errno)
     for found_family, _, _, _, where in answers:
         if found_family == socket.AF_INET:
             return _Found(str(where[0]), _IP4 + socket.inet_aton(str(where[0])), 0)
@@ -257,7 +288,7 @@ def _what_is_wrong(text: str) -> str:
 def raise_unresolvable(hosts: Hosts) -> None:
     """Raises why a host has no address, where there is but one host."""
     for row, error in hosts.errors.items():
-        raise socket.gaierror(socket.EAI_NONAME, f"{hosts.names[row]}: {error.text}")
+        raise socket.gaierror(error.errno or socket.EAI_NONAME, f"{hosts.names[row]}: {error.text}")
 
 
 def source_address(text: Any) -> tuple[int, bytes, int]:
@@ -272,4 +303,5 @@ def source_address(text: Any) -> tuple[int, bytes, int]:
         raise ValueError(f"source: {error}") from None
     except OSError:
         raise ValueError(f"source: there is no interface {zone!r}") from None
-    return version, (value | 0xFFFF_0000_0000 if version == 4 else value).to_bytes(16, "big"), scope
+    packed = (value | 0xFFFF_0000_0000 if version == 4 else value).to_bytes(16, "big")
+    return 4 if packed.startswith(_IP4) else 6, packed, scope

@@ -86,7 +86,8 @@ class PingResult:
             deviation; jitter the mean absolute difference of RTTs that came one after the other, of two at least.
         size: bytes of payload of a probe.
         elapsed: seconds from the first probe to the end.
-        dropped: replies that the kernel dropped, because nobody had read the ones before.
+        dropped: replies that the kernel dropped, because nobody had read the ones before; also ICMPv6 replies with a
+            wrong checksum.
         corrupted: replies whose checksum or payload is wrong.
         foreign: replies with this ping's id that answer none of its probes: forged, or of another.
 

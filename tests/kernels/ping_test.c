@@ -70,18 +70,18 @@ static uint32_t add(nf_ping *ping, uint32_t host, uint32_t count, int64_t interv
     return target;
 }
 
-static nf_ping begin(uint64_t probes, int64_t timeout, int64_t gap, bool has_cookie)
+static nf_ping begin(int64_t timeout, int64_t gap, bool has_cookie)
 {
     nf_ping ping;
-    CHECK(nf_ping_init(&ping, key, probes, timeout, gap, has_cookie));
+    CHECK(nf_ping_init(&ping, key, timeout, gap, has_cookie));
     return ping;
 }
 
-/* Sends what is due now, and returns how many that were. */
+/* Sends what is due now, one to each target at most, and returns how many that were. */
 static uint32_t send_due(nf_ping *ping, int64_t now)
 {
     uint32_t sent = 0;
-    for (; nf_ping_due(ping) <= now; sent++)
+    for (; sent < ping->target_count && nf_ping_due(ping) <= now; sent++)
         nf_ping_sent(ping, nf_ping_take(ping).target, at(now));
     return sent;
 }
@@ -201,7 +201,7 @@ static void test_random_network(void)
     int64_t timeout = (1 + draw() % 50) * MS, interval = draw() % 3 ? (1 + draw() % 20) * MS : 0;
     size_t count = 0;
     uint64_t corrupted = 0, foreign = 0, number = 0;
-    nf_ping ping = begin(1, timeout, draw() % 2 ? draw() % MS : 0, true);
+    nf_ping ping = begin(timeout, draw() % 2 ? draw() % MS : 0, true);
     memset(own, 0, sizeof own);
     for (uint32_t host = 0; host < hosts; host++) {
         uint32_t target = add(&ping, host, probes, interval, 0);
@@ -254,38 +254,67 @@ static void test_random_network(void)
 
 /* ---- rules -------------------------------------------------------------------------------------------------------- */
 
-/* More probes under way than there are sequences: the cookie tells generations apart. */
-static void test_generations(void)
+/* More probes under way than there are sequences, answered in some order: the cookie tells generations apart. */
+static void test_generations(uint64_t first, uint64_t step)
 {
     enum { COUNT = 200000 };
-    nf_ping ping = begin(COUNT, NF_SECOND, 0, true);
+    nf_ping ping = begin(NF_SECOND, 0, true);
     uint32_t target = add(&ping, 1, COUNT, 0, 0);
-    CHECK(send_due(&ping, 0) == COUNT);
-    for (uint64_t number = COUNT; number > 0; number -= 1) {
-        nf_ping_reply reply = reply_from(1, number, MS);
+    for (int64_t now = 0; ping.targets[target].sent < COUNT; now++)
+        send_due(&ping, now);
+    CHECK(ping.straggler_count == COUNT - 65536 && nf_ping_expiry(&ping) == NF_SECOND);
+    for (uint64_t i = 0, number = first; i < COUNT; i++, number = (number + step) % COUNT) {
+        nf_ping_reply reply = reply_from(1, 1 + number, MS);
         nf_ping_answer(&ping, &reply, at(MS));
+        if (i % 1000 == 0)
+            nf_ping_answer(&ping, &reply, at(MS));
     }
     const nf_ping_target *t = &ping.targets[target];
-    CHECK(t->received == COUNT && t->duplicates == 0 && t->reordered == COUNT - 1 && ping.foreign == 0);
+    CHECK(t->received == COUNT && !t->open && ping.straggler_count == 0 && nf_ping_expiry(&ping) == NF_NEVER);
+    /* A straggler that was answered may be gone when a copy comes. */
+    CHECK(t->duplicates + ping.foreign == COUNT / 1000 && t->late == 0);
     nf_ping_free(&ping);
 }
 
-/* Without room for more nothing is due, until the oldest probe is answered. */
-static void test_window(bool has_cookie, uint32_t room)
+/* One that is never answered holds nobody up, and is lost in its time. */
+static void test_straggler(void)
 {
-    nf_ping ping = begin(1, NF_SECOND, 0, has_cookie);
+    nf_ping ping = begin(NF_SECOND, 0, true);
+    uint32_t dead = add(&ping, 1, 1, 0, 0), live = add(&ping, 2, 0, 0, 0);
+    CHECK(nf_ping_take(&ping).target == dead);
+    nf_ping_sent(&ping, dead, at(0));
+    uint64_t sent = 300000;
+    for (uint64_t number = 2; number < 2 + sent; number++) {
+        CHECK(nf_ping_due(&ping) <= (int64_t)number);
+        nf_ping_sent(&ping, nf_ping_take(&ping).target, at((int64_t)number));
+        nf_ping_reply reply = reply_from(2, number, (int64_t)number);
+        nf_ping_answer(&ping, &reply, at((int64_t)number));
+    }
+    CHECK(ping.targets[live].received == sent && ping.straggler_count == 1 && nf_ping_expiry(&ping) == NF_SECOND);
+    nf_ping_expire(&ping, at(NF_SECOND));
+    CHECK(ping.targets[dead].waiting == 0 && !ping.targets[dead].open && ping.straggler_count == 0);
+    nf_ping_free(&ping);
+}
+
+/* Without a cookie nothing more is due where a sequence would be used twice, until the oldest probe is answered. */
+static void test_window(void)
+{
+    enum { ROOM = 32768 };
+    nf_ping ping = begin(NF_SECOND, 0, false);
     add(&ping, 1, 300000, 0, 0);
-    CHECK(send_due(&ping, 0) == room && nf_ping_due(&ping) == NF_NEVER);
+    for (int64_t now = 0; nf_ping_due(&ping) != NF_NEVER; now++)
+        send_due(&ping, now);
+    CHECK(ping.next == ROOM + 1);
     nf_ping_reply reply = reply_from(1, 2, MS);
-    reply.has_cookie = has_cookie;
+    reply.has_cookie = false;
     nf_ping_answer(&ping, &reply, at(MS));
     CHECK(nf_ping_due(&ping) == NF_NEVER);
     reply = reply_from(1, 1, MS);
-    reply.has_cookie = has_cookie;
+    reply.has_cookie = false;
     nf_ping_answer(&ping, &reply, at(MS));
-    CHECK(send_due(&ping, MS) == 2);
-    nf_ping_expire(&ping, at(NF_SECOND));
-    CHECK(send_due(&ping, NF_SECOND) == room - 2);
+    CHECK(send_due(&ping, MS) == 1 && send_due(&ping, MS + 1) == 1 && nf_ping_due(&ping) == NF_NEVER);
+    nf_ping_expire(&ping, at(NF_SECOND + MS));
+    CHECK(nf_ping_due(&ping) != NF_NEVER);
     nf_ping_free(&ping);
 }
 
@@ -293,7 +322,7 @@ static void test_window(bool has_cookie, uint32_t room)
  * meanwhile, the other one decides. */
 static void test_clocks(int64_t step, int64_t read_after, int64_t rtt_expected, bool in_time)
 {
-    nf_ping ping = begin(1, 100 * MS, 0, true);
+    nf_ping ping = begin(100 * MS, 0, true);
     uint32_t target = add(&ping, 1, 1, 0, 0);
     send_due(&ping, 0);
     nf_ping_reply reply = reply_from(1, 1, 5 * MS);
@@ -310,7 +339,7 @@ static void test_clocks(int64_t step, int64_t read_after, int64_t rtt_expected, 
 /* A reply as late as the timeout is in time. */
 static void test_timeout(int64_t rtt, bool in_time)
 {
-    nf_ping ping = begin(1, 100 * MS, 0, true);
+    nf_ping ping = begin(100 * MS, 0, true);
     uint32_t target = add(&ping, 1, 1, 0, 0);
     send_due(&ping, 0);
     CHECK(nf_ping_expiry(&ping) == 100 * MS);
@@ -324,7 +353,7 @@ static void test_timeout(int64_t rtt, bool in_time)
 
 static void test_pace(void)
 {
-    nf_ping ping = begin(1, NF_SECOND, 10 * MS, true);
+    nf_ping ping = begin(NF_SECOND, 10 * MS, true);
     for (uint32_t host = 0; host < 50; host++)
         add(&ping, host, 1, 0, 0);
     CHECK(send_due(&ping, 0) == 1 && nf_ping_due(&ping) == 10 * MS);
@@ -335,7 +364,7 @@ static void test_pace(void)
 
 static void test_interval_and_order(void)
 {
-    nf_ping ping = begin(1, NF_SECOND, 0, true);
+    nf_ping ping = begin(NF_SECOND, 0, true);
     for (uint32_t host = 0; host < 5; host++)
         add(&ping, host, 3, 100 * MS, 0);
     for (int round = 0; round < 3; round++) {
@@ -351,7 +380,7 @@ static void test_interval_and_order(void)
 
 static void test_adaptive(void)
 {
-    nf_ping ping = begin(1, NF_SECOND, 0, true);
+    nf_ping ping = begin(NF_SECOND, 0, true);
     uint32_t target = add(&ping, 1, 0, 10 * MS, 0);
     ping.targets[target].adaptive = true;
     send_due(&ping, 0);
@@ -359,13 +388,51 @@ static void test_adaptive(void)
     nf_ping_reply reply = reply_from(1, 1, MS);
     nf_ping_answer(&ping, &reply, at(MS));
     CHECK(nf_ping_due(&ping) == MS && send_due(&ping, MS) == 1 && nf_ping_due(&ping) == 11 * MS);
+    /* Copies, and replies to others than the newest, send nothing. */
+    nf_ping_answer(&ping, &reply, at(2 * MS));
+    CHECK(ping.targets[target].duplicates == 1 && nf_ping_due(&ping) == 11 * MS);
+    CHECK(send_due(&ping, 11 * MS) == 1);
+    reply = reply_from(1, 2, 12 * MS);
+    nf_ping_answer(&ping, &reply, at(12 * MS));
+    CHECK(ping.targets[target].received == 2 && nf_ping_due(&ping) == 21 * MS);
+    reply = reply_from(1, 3, 13 * MS);
+    nf_ping_answer(&ping, &reply, at(13 * MS));
+    CHECK(nf_ping_due(&ping) == 13 * MS);
+    nf_ping_free(&ping);
+}
+
+/* Without an interval, rounds follow each other. */
+static void test_rounds(void)
+{
+    nf_ping ping = begin(NF_SECOND, MS, true);
+    for (uint32_t host = 0; host < 3; host++)
+        add(&ping, host, 4, 0, 0);
+    for (uint32_t i = 0; i < 12; i++) {
+        CHECK(nf_ping_due(&ping) <= i * MS && nf_ping_take(&ping).target == i % 3);
+        nf_ping_sent(&ping, i % 3, at(i * MS));
+    }
+    nf_ping_free(&ping);
+}
+
+/* A family that the kernel takes no more of does not keep the other one waiting. */
+static void test_blocked(void)
+{
+    uint8_t address[16] = {0x20, 1, 0xd, 0xb8, [15] = 1};
+    nf_ping ping = begin(NF_SECOND, 0, true);
+    add(&ping, 1, 1, 0, 0);
+    uint32_t ip6 = nf_ping_add(&ping, address, 0, 1, 0, 5);
+    CHECK(nf_ping_due(&ping) == 0);
+    ping.schedules[0].blocked = true;
+    CHECK(nf_ping_due(&ping) == 5 && nf_ping_take(&ping).target == ip6);
+    ping.schedules[1].blocked = true;
+    CHECK(nf_ping_due(&ping) == NF_NEVER);
     nf_ping_free(&ping);
 }
 
 /* A removed target's place goes to another, which its replies do not count for. */
 static void test_remove(void)
 {
-    nf_ping ping = begin(1, NF_SECOND, 0, true);
+    nf_ping ping = begin(NF_SECOND, 0, true);
     uint32_t first = add(&ping, 1, 2, MS, 0), second = add(&ping, 2, 1, MS, 0);
     CHECK(send_due(&ping, 0) == 2);
     nf_ping_remove(&ping, first);
@@ -388,7 +455,7 @@ static void test_remove(void)
 
 static void test_failures(void)
 {
-    nf_ping ping = begin(1, NF_SECOND, 0, true);
+    nf_ping ping = begin(NF_SECOND, 0, true);
     uint32_t bad = add(&ping, 1, 1, MS, 0), good = add(&ping, 2, 1, MS, 0);
     nf_ping_error error = {.origin = NF_ORIGIN_LOCAL, .number = 13};
     nf_ping_failed(&ping, bad, at(0), &error);
@@ -399,11 +466,11 @@ static void test_failures(void)
     int64_t now = 0;
     int times = 1;
     while (nf_ping_refused(&ping, good, now)) {
-        CHECK(nf_ping_due(&ping) - now <= 100 * MS);
+        CHECK(nf_ping_due(&ping) - now <= 1100 * MS);
         now = nf_ping_due(&ping);
         times++;
     }
-    CHECK(times >= 64 && now >= 30 * NF_SECOND && now < 40 * NF_SECOND);
+    CHECK(times >= 20 && now >= 30 * NF_SECOND && now < 40 * NF_SECOND);
     CHECK(ping.targets[good].sent == 0);
     nf_ping_free(&ping);
 }
@@ -411,9 +478,10 @@ static void test_failures(void)
 /* Few bytes of payload: id (looked at before), sequence and source have to do. */
 static void test_without_cookie(void)
 {
-    nf_ping ping = begin(1, NF_SECOND, 0, false);
+    nf_ping ping = begin(NF_SECOND, 0, false);
     uint32_t target = add(&ping, 1, 3, 0, 0);
-    send_due(&ping, 0);
+    for (int64_t now = 0; now < 3; now++)
+        CHECK(send_due(&ping, now) == 1);
     nf_ping_reply reply = reply_from(1, 2, MS);
     reply.has_cookie = false;
     nf_ping_answer(&ping, &reply, at(MS));
@@ -428,7 +496,7 @@ static void test_without_cookie(void)
 /* To a multicast address anybody may answer, who knows the cookie. */
 static void test_multicast(void)
 {
-    nf_ping ping = begin(1, NF_SECOND, 0, true);
+    nf_ping ping = begin(NF_SECOND, 0, true);
     uint8_t group[16] = {[10] = 0xff, [11] = 0xff, [12] = 224, [15] = 1};
     uint32_t target = nf_ping_add(&ping, group, 0, 1, 0, 0);
     send_due(&ping, 0);
@@ -444,9 +512,11 @@ int main(void)
 {
     for (int round = 0; round < ROUNDS; round++)
         test_random_network();
-    test_generations();
-    test_window(true, 65536);
-    test_window(false, 32768);
+    test_generations(0, 1);
+    test_generations(199999, 199999);
+    test_generations(0, 77777);
+    test_straggler();
+    test_window();
     test_clocks(0, 5 * MS, 5 * MS, true);
     test_clocks(0, 3000 * MS, 5 * MS, true);
     test_clocks(3600 * NF_SECOND, 6 * MS, 6 * MS, true);
@@ -457,6 +527,8 @@ int main(void)
     test_pace();
     test_interval_and_order();
     test_adaptive();
+    test_rounds();
+    test_blocked();
     test_remove();
     test_failures();
     test_without_cookie();

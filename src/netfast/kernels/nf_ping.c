@@ -8,19 +8,27 @@
 
 enum { WAITING, ANSWERED, LATE, LOST, FAILED }; /* states of a probe */
 
-#define GENERATION 0x10000u                     /* sequences before the numbers repeat */
-#define CAPACITY_MIN GENERATION
-#define CAPACITY_MAX (1u << 20)
+#define GENERATION 0x10000u                     /* sequences before the numbers repeat; places in the ring */
+#define STRAGGLERS_MAX ((size_t)1 << 22)        /* 256 MB: who waits for more waits until some are lost */
 #define UNCOOKIED_MAX (GENERATION / 2)          /* under way at most where the sequence alone names a probe */
 #define CATCH_UP (NF_SECOND / 100)              /* of what was missed so much is made good, no more: no bursts */
-#define REFUSALS_MAX 64                         /* of a target's probe, over at least so long: */
+/* Where the kernel has no room, a target is tried again after 1, 2, 4 ... ms, any other a millisecond later at the soonest.
+ * A full table of neighbours gives up its dead after three seconds each (neigh/default/retrans_time_ms), so a target gets
+ * its turn within a few tries; one that has had more, and more time, has failed. */
+#define PAUSE (NF_SECOND / 1000)
+#define PAUSE_DOUBLINGS 10
+#define REFUSALS_MAX 20
 #define REFUSED_MAX (30 * NF_SECOND)
-#define PAUSE_MIN (NF_SECOND / 1000)
-#define PAUSE_DOUBLINGS 6
+
+bool nf_ping_is_ip6(const uint8_t address[16])
+{
+    static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
+    return memcmp(address, mapped, sizeof mapped) != 0;
+}
 
 /* ---- memory ------------------------------------------------------------------------------------------------------- */
 
-bool nf_ping_init(nf_ping *ping, const uint64_t key[2], uint64_t probes, int64_t timeout, int64_t gap, bool has_cookie)
+bool nf_ping_init(nf_ping *ping, const uint64_t key[2], int64_t timeout, int64_t gap, bool has_cookie)
 {
     memset(ping, 0, sizeof *ping);
     ping->key[0] = key[0];
@@ -30,21 +38,29 @@ bool nf_ping_init(nf_ping *ping, const uint64_t key[2], uint64_t probes, int64_t
     ping->has_cookie = has_cookie;
     ping->vacant = NF_NO_TARGET;
     ping->next = ping->oldest_waiting = 1;
-    ping->capacity = CAPACITY_MIN;
-    while (ping->capacity < probes && ping->capacity < CAPACITY_MAX)
-        ping->capacity *= 2;
-    ping->probes = calloc(ping->capacity, sizeof *ping->probes);    /* untouched pages cost nothing */
+    ping->probes = calloc(GENERATION, sizeof *ping->probes);    /* untouched pages cost nothing */
     return ping->probes != NULL;
 }
 
 void nf_ping_free(nf_ping *ping)
 {
     free(ping->probes);
+    free(ping->stragglers);
     free(ping->targets);
-    free(ping->schedule);
+    free(ping->schedules[0].turns);
+    free(ping->schedules[1].turns);
     free(ping->place);
     free(ping->events);
     memset(ping, 0, sizeof *ping);
+}
+
+/* Room for so many items at *block; what is there stays. */
+static bool grow(void *block, size_t count, size_t size)
+{
+    void *larger = realloc(*(void **)block, count * size);
+    if (larger)
+        *(void **)block = larger;
+    return larger != NULL;
 }
 
 bool nf_ping_reserve(nf_ping *ping, uint32_t more)
@@ -57,72 +73,79 @@ bool nf_ping_reserve(nf_ping *ping, uint32_t more)
     uint64_t room = wanted > 2 * (uint64_t)ping->target_room ? wanted : 2 * (uint64_t)ping->target_room;
     if (room >= NF_NO_TARGET)
         room = wanted;
-    nf_ping_target *targets = realloc(ping->targets, room * sizeof *targets);
-    if (targets)
-        ping->targets = targets;
-    nf_ping_turn *schedule = realloc(ping->schedule, room * sizeof *schedule);
-    if (schedule)
-        ping->schedule = schedule;
-    uint32_t *place = realloc(ping->place, room * sizeof *place);
-    if (place)
-        ping->place = place;
-    if (!targets || !schedule || !place)
+    if (!grow(&ping->targets, room, sizeof *ping->targets) || !grow(&ping->place, room, sizeof *ping->place)
+        || !grow(&ping->schedules[0].turns, room, sizeof(nf_ping_turn))
+        || !grow(&ping->schedules[1].turns, room, sizeof(nf_ping_turn)))
         return false;
     ping->target_room = (uint32_t)room;
     return true;
 }
 
-/* ---- the schedule: a heap that says where each target is in it ---------------------------------------------------- */
+/* ---- the schedules: heaps that say where each target is in them --------------------------------------------------- */
 
 static bool is_before(nf_ping_turn a, nf_ping_turn b)
 {
     return a.due != b.due ? a.due < b.due : a.target < b.target;
 }
 
-static void put(nf_ping *ping, uint32_t place, nf_ping_turn turn)
+static void put(nf_ping *ping, nf_ping_schedule *s, uint32_t place, nf_ping_turn turn)
 {
-    ping->schedule[place] = turn;
+    s->turns[place] = turn;
     ping->place[turn.target] = place;
 }
 
-static void sift(nf_ping *ping, uint32_t place, nf_ping_turn turn)
+static void sift(nf_ping *ping, nf_ping_schedule *s, uint32_t place, nf_ping_turn turn)
 {
     for (; place > 0; place = (place - 1) / 2) {
-        nf_ping_turn above = ping->schedule[(place - 1) / 2];
+        nf_ping_turn above = s->turns[(place - 1) / 2];
         if (!is_before(turn, above))
             break;
-        put(ping, place, above);
+        put(ping, s, place, above);
     }
     for (;;) {
         uint64_t below = 2 * (uint64_t)place + 1;
-        if (below >= ping->scheduled)
+        if (below >= s->count)
             break;
-        if (below + 1 < ping->scheduled && is_before(ping->schedule[below + 1], ping->schedule[below]))
+        if (below + 1 < s->count && is_before(s->turns[below + 1], s->turns[below]))
             below++;
-        if (!is_before(ping->schedule[below], turn))
+        if (!is_before(s->turns[below], turn))
             break;
-        put(ping, place, ping->schedule[below]);
+        put(ping, s, place, s->turns[below]);
         place = (uint32_t)below;
     }
-    put(ping, place, turn);
+    put(ping, s, place, turn);
 }
 
 static void schedule(nf_ping *ping, uint32_t target, int64_t due)
 {
-    ping->targets[target].due = due;
+    nf_ping_schedule *s = &ping->schedules[ping->targets[target].is_ip6];
     uint32_t place = ping->place[target];
-    sift(ping, place == NF_NO_TARGET ? ping->scheduled++ : place, (nf_ping_turn){due, target});
+    ping->targets[target].due = due;
+    sift(ping, s, place == NF_NO_TARGET ? s->count++ : place, (nf_ping_turn){due, target});
 }
 
 static void unschedule(nf_ping *ping, uint32_t target)
 {
+    nf_ping_schedule *s = &ping->schedules[ping->targets[target].is_ip6];
     uint32_t place = ping->place[target];
     if (place == NF_NO_TARGET)
         return;
     ping->place[target] = NF_NO_TARGET;
-    nf_ping_turn last = ping->schedule[--ping->scheduled];
+    nf_ping_turn last = s->turns[--s->count];
     if (last.target != target)
-        sift(ping, place, last);
+        sift(ping, s, place, last);
+}
+
+/* The schedule whose first target may be sent to first; NULL if there is none. */
+static const nf_ping_schedule *first_due(const nf_ping *ping)
+{
+    const nf_ping_schedule *found = NULL;
+    for (int i = 0; i < 2; i++) {
+        const nf_ping_schedule *s = &ping->schedules[i];
+        if (s->count && !s->blocked && (!found || is_before(s->turns[0], found->turns[0])))
+            found = s;
+    }
+    return found;
 }
 
 /* ---- events ------------------------------------------------------------------------------------------------------- */
@@ -175,8 +198,8 @@ uint32_t nf_ping_add(nf_ping *ping, const uint8_t address[16], uint32_t scope, u
     *t = (nf_ping_target){.scope = scope, .count = count, .interval = interval, .open = true, .serial = serial};
     ping->place[target] = NF_NO_TARGET;
     memcpy(t->address, address, sizeof t->address);
-    static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
-    t->any_source = address[0] == 0xff || (memcmp(address, mapped, sizeof mapped) == 0 && address[12] >> 4 == 14);
+    t->is_ip6 = nf_ping_is_ip6(address);
+    t->any_source = t->is_ip6 ? address[0] == 0xff : address[12] >> 4 == 14;
     ping->open_count++;
     schedule(ping, target, due);
     return target;
@@ -200,52 +223,148 @@ static bool is_of(const nf_ping *ping, const nf_ping_probe *probe)
     return ping->targets[probe->target].serial == probe->serial;
 }
 
-/* ---- sending ------------------------------------------------------------------------------------------------------ */
-
-static nf_ping_probe *at(const nf_ping *ping, uint64_t number) { return &ping->probes[number & (ping->capacity - 1)]; }
+/* ---- probes under way --------------------------------------------------------------------------------------------- */
 
 static int64_t later(int64_t a, int64_t b) { return a > b ? a : b; }
 
-int64_t nf_ping_due(const nf_ping *ping)
+static nf_ping_probe *in_ring(const nf_ping *ping, uint64_t number) { return &ping->probes[number % GENERATION]; }
+
+static bool is_kept(const nf_ping *ping, uint64_t number) { return number < ping->next && ping->next - number <= GENERATION; }
+
+static nf_ping_straggler *stragglers(const nf_ping *ping) { return ping->stragglers + ping->first_straggler; }
+
+/* The first straggler with that number or a higher one. */
+static size_t straggler_from(const nf_ping *ping, uint64_t number)
 {
-    uint64_t under_way = ping->next - ping->oldest_waiting;
-    if (ping->scheduled == 0 || under_way >= (ping->has_cookie ? ping->capacity : UNCOOKIED_MAX))
-        return NF_NEVER;
-    return later(ping->schedule[0].due, ping->slot);
+    size_t low = 0, high = ping->straggler_count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (stragglers(ping)[middle].number < number)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
 }
 
-nf_ping_probe_out nf_ping_take(const nf_ping *ping)
+static nf_ping_probe *probe_at(const nf_ping *ping, uint64_t number)
 {
-    return (nf_ping_probe_out){ping->schedule[0].target, (uint16_t)ping->next, nf_siphash(ping->key, ping->next)};
+    if (is_kept(ping, number))
+        return in_ring(ping, number);
+    size_t place = straggler_from(ping, number);
+    bool found = place < ping->straggler_count && stragglers(ping)[place].number == number;
+    return found ? &stragglers(ping)[place].probe : NULL;
+}
+
+static bool is_waiting(const nf_ping *ping, const nf_ping_probe *probe)
+{
+    return probe->state == WAITING && is_of(ping, probe);
+}
+
+/* The probe that has been waited for longest; NULL if none is waited for. */
+static nf_ping_probe *oldest(const nf_ping *ping)
+{
+    if (ping->straggler_count)
+        return &stragglers(ping)[0].probe;
+    return ping->oldest_waiting < ping->next ? in_ring(ping, ping->oldest_waiting) : NULL;
 }
 
 /* Walks past what is no longer waited for; probes of removed targets are not. */
 static void pass_settled(nf_ping *ping)
 {
-    while (ping->oldest_waiting < ping->next) {
-        const nf_ping_probe *probe = at(ping, ping->oldest_waiting);
-        if (probe->state == WAITING && is_of(ping, probe))
-            return;
-        ping->oldest_waiting++;
+    while (ping->straggler_count && !is_waiting(ping, &stragglers(ping)[0].probe)) {
+        ping->first_straggler++;
+        ping->straggler_count--;
     }
+    if (ping->straggler_count == 0)
+        ping->first_straggler = 0;
+    while (ping->oldest_waiting < ping->next && !is_waiting(ping, in_ring(ping, ping->oldest_waiting)))
+        ping->oldest_waiting++;
+}
+
+/* Room for one more straggler; false without memory.  A queue that has moved on far enough moves back. */
+static bool reserve_straggler(nf_ping *ping)
+{
+    if (ping->first_straggler + ping->straggler_count < ping->straggler_room)
+        return true;
+    if (ping->first_straggler > ping->straggler_count) {
+        memmove(ping->stragglers, stragglers(ping), ping->straggler_count * sizeof *ping->stragglers);
+        ping->first_straggler = 0;
+        return true;
+    }
+    size_t room = ping->straggler_room ? 2 * ping->straggler_room : 256;
+    if (!grow(&ping->stragglers, room, sizeof *ping->stragglers))
+        return false;
+    ping->straggler_room = room;
+    return true;
+}
+
+/* Makes the next place of the ring free; false if that cannot be. */
+static bool make_place(nf_ping *ping)
+{
+    uint64_t number = ping->next - GENERATION;
+    if (ping->next <= GENERATION || !is_waiting(ping, in_ring(ping, number)))
+        return true;
+    if (!reserve_straggler(ping))
+        return false;
+    stragglers(ping)[ping->straggler_count++] = (nf_ping_straggler){number, *in_ring(ping, number)};
+    return true;
+}
+
+static bool is_full(const nf_ping *ping)
+{
+    if (!ping->has_cookie)
+        return ping->next - ping->oldest_waiting >= UNCOOKIED_MAX;
+    return ping->straggler_count >= STRAGGLERS_MAX;
+}
+
+/* ---- sending ------------------------------------------------------------------------------------------------------ */
+
+int64_t nf_ping_due(const nf_ping *ping)
+{
+    const nf_ping_schedule *first = first_due(ping);
+    return !first || is_full(ping) ? NF_NEVER : later(first->turns[0].due, ping->slot);
+}
+
+nf_ping_probe_out nf_ping_take(const nf_ping *ping)
+{
+    return (nf_ping_probe_out){first_due(ping)->turns[0].target, (uint16_t)ping->next, nf_siphash(ping->key, ping->next)};
+}
+
+/* When a target's next probe is due, after one that was sent now. */
+static int64_t next_due(const nf_ping_target *t, int64_t now)
+{
+    if (t->interval == 0)                       /* behind all that are due already */
+        return now + 1;
+    if (t->adaptive)
+        return now + t->interval;
+    return later(t->due, now - CATCH_UP) + t->interval;
 }
 
 /* Notes a probe and says when the target's next one is due. */
 static void launch(nf_ping *ping, uint32_t target, nf_clocks now, uint8_t state)
 {
     nf_ping_target *t = &ping->targets[target];
-    *at(ping, ping->next++) = (nf_ping_probe){now, target, t->serial, t->sent++, state};
-    t->first_sent = t->sent == 1 ? now.mono : t->first_sent;
+    uint32_t index = t->sent++;
+    if (!make_place(ping))
+        ping->lost_events = true;               /* no memory: the caller says so */
+    *in_ring(ping, ping->next++) = (nf_ping_probe){now, target, t->serial, index, state};
+    if (ping->oldest_waiting + GENERATION < ping->next)
+        ping->oldest_waiting = ping->next - GENERATION;
+    t->first_sent = index == 0 ? now.mono : t->first_sent;
     t->last_sent = now.mono;
     t->refusals = 0;
-    ping->refusals = 0;
-    note(ping, target, NF_EVENT_SENT, t->sent - 1, now.real);
+    if (t->rtts) {
+        t->rtts[index] = NAN;
+        t->ttls[index] = 0;
+    }
+    note(ping, target, NF_EVENT_SENT, index, now.real);
     if (ping->gap)
         ping->slot = ping->slot ? later(ping->slot, now.mono - CATCH_UP) + ping->gap : now.mono + ping->gap;
     if (t->count && t->sent == t->count)
         unschedule(ping, target);
     else
-        schedule(ping, target, t->adaptive ? now.mono + t->interval : later(t->due, now.mono - CATCH_UP) + t->interval);
+        schedule(ping, target, next_due(t, now.mono));
 }
 
 void nf_ping_sent(nf_ping *ping, uint32_t target, nf_clocks now)
@@ -274,14 +393,13 @@ void nf_ping_failed(nf_ping *ping, uint32_t target, nf_clocks now, const nf_ping
 bool nf_ping_refused(nf_ping *ping, uint32_t target, int64_t now)
 {
     nf_ping_target *t = &ping->targets[target];
-    if (t->refusals++ == 0)
+    if (t->refusals == 0)
         t->refused_since = now;
-    if (t->refusals > REFUSALS_MAX && now - t->refused_since > REFUSED_MAX)
+    if (t->refusals >= REFUSALS_MAX && now - t->refused_since >= REFUSED_MAX)
         return false;
-    int64_t pause = PAUSE_MIN << (ping->refusals < PAUSE_DOUBLINGS ? ping->refusals : PAUSE_DOUBLINGS);
-    ping->refusals++;
-    ping->slot = now + pause;
-    schedule(ping, target, now + pause);    /* behind those that wait already: they may go elsewhere */
+    schedule(ping, target, now + (PAUSE << (t->refusals < PAUSE_DOUBLINGS ? t->refusals : PAUSE_DOUBLINGS)));
+    t->refusals++;
+    ping->slot = later(ping->slot, now + PAUSE);
     return true;
 }
 
@@ -289,18 +407,17 @@ bool nf_ping_refused(nf_ping *ping, uint32_t target, int64_t now)
 
 /* The probe that an answer from (or an error about) an address names; NULL if it names none.
  *
- * Sequences repeat every 65,536 numbers, so the candidates are the newest probe with that sequence and those whole
- * generations before it that are still kept; the cookie tells which. */
+ * Sequences repeat every 65,536 numbers, so the candidates are the newest probe with that sequence and, among the
+ * stragglers, those whole generations before it; the cookie tells which. */
 static nf_ping_probe *find(const nf_ping *ping, const uint8_t *address, uint16_t sequence, const uint64_t *cookie)
 {
-    uint64_t newest = ping->next - 1;
-    uint64_t oldest = newest >= ping->capacity ? newest - ping->capacity + 1 : 1;
-    uint64_t back = (uint16_t)((uint16_t)newest - sequence);
-    for (; newest >= oldest + back; back += GENERATION) {
-        nf_ping_probe *probe = at(ping, newest - back);
-        const nf_ping_target *t = &ping->targets[probe->target];
-        if (cookie && *cookie != nf_siphash(ping->key, newest - back))
+    uint64_t number = ping->next - 1 - (uint16_t)((uint16_t)(ping->next - 1) - sequence);
+    uint64_t oldest = ping->straggler_count ? stragglers(ping)[0].number : number;
+    for (; number > 0 && number < ping->next && number >= oldest; number -= GENERATION) {
+        nf_ping_probe *probe = probe_at(ping, number);
+        if (!probe || (cookie && *cookie != nf_siphash(ping->key, number)))
             continue;
+        const nf_ping_target *t = &ping->targets[probe->target];
         if (!is_of(ping, probe) || t->any_source || memcmp(t->address, address, sizeof t->address) == 0)
             return probe;
     }
@@ -368,12 +485,13 @@ static nf_event_kind judge(nf_ping *ping, nf_ping_probe *probe, int64_t rtt)
     return NF_EVENT_REPLY;
 }
 
-/* A target that sends as fast as it is answered may send again. */
-static void hasten(nf_ping *ping, uint32_t target, int64_t now)
+/* A target that sends as fast as it is answered may send again: once a probe, whatever copies of the reply come. */
+static void hasten(nf_ping *ping, const nf_ping_probe *probe, int64_t now)
 {
-    nf_ping_target *t = &ping->targets[target];
-    if (t->adaptive && ping->place[target] != NF_NO_TARGET && t->due > now)
-        schedule(ping, target, now);
+    const nf_ping_target *t = &ping->targets[probe->target];
+    bool is_newest = probe->index + 1 == t->sent;
+    if (t->adaptive && is_newest && ping->place[probe->target] != NF_NO_TARGET && t->due > now)
+        schedule(ping, probe->target, now);
 }
 
 void nf_ping_answer(nf_ping *ping, const nf_ping_reply *reply, nf_clocks now)
@@ -407,8 +525,9 @@ void nf_ping_answer(nf_ping *ping, const nf_ping_reply *reply, nf_clocks now)
     event->has_ttl = reply->has_ttl;
     event->size = reply->size;
     memcpy(event->source, reply->source, sizeof event->source);
-    pass_settled(ping);
-    hasten(ping, target, now.mono);
+    if (kind == NF_EVENT_REPLY)
+        hasten(ping, probe, now.mono);
+    pass_settled(ping);             /* the probe may be gone */
     settle(ping, target, now.real);
 }
 
@@ -418,26 +537,28 @@ void nf_ping_complaint(nf_ping *ping, const uint8_t to[16], uint16_t sequence, c
     nf_ping_probe *probe = find(ping, to, sequence, ping->has_cookie ? cookie : NULL);
     if (!probe || !is_of(ping, probe) || (probe->state != WAITING && probe->state != LOST))
         return;
-    ping->targets[probe->target].waiting -= probe->state == WAITING;
+    uint32_t target = probe->target;
+    ping->targets[target].waiting -= probe->state == WAITING;
     probe->state = FAILED;
-    blame(ping, probe->target, probe->index, error, now.real);
-    pass_settled(ping);
-    hasten(ping, probe->target, now.mono);
-    settle(ping, probe->target, now.real);
+    blame(ping, target, probe->index, error, now.real);
+    hasten(ping, probe, now.mono);
+    pass_settled(ping);             /* the probe may be gone */
+    settle(ping, target, now.real);
 }
 
 /* ---- what does not come back -------------------------------------------------------------------------------------- */
 
 int64_t nf_ping_expiry(const nf_ping *ping)
 {
-    return ping->oldest_waiting == ping->next ? NF_NEVER : at(ping, ping->oldest_waiting)->sent.mono + ping->timeout;
+    const nf_ping_probe *probe = oldest(ping);
+    return probe ? probe->sent.mono + ping->timeout : NF_NEVER;
 }
 
 void nf_ping_expire(nf_ping *ping, nf_clocks now)
 {
     pass_settled(ping);             /* targets may have been removed */
     while (nf_ping_expiry(ping) <= now.mono) {
-        nf_ping_probe *probe = at(ping, ping->oldest_waiting);
+        nf_ping_probe *probe = oldest(ping);
         uint32_t target = probe->target;
         probe->state = LOST;
         ping->targets[target].waiting--;

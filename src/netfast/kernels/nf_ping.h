@@ -8,12 +8,13 @@
  *
  *      number    ...  generation  | sequence (16 bits)            cookie = SipHash(key, number)
  *
- * The last `capacity` of them are kept in a ring:
+ * The last 65,536 of them are kept in a ring; one that is still waited for when its place is needed moves to the
+ * stragglers, in order of number as well:
  *
- *      oldest kept            oldest waiting                 next
- *      |  answered, lost      |  waiting or answered         |        a reply to one before "oldest kept" is foreign;
- *      +----------------------+------------------------------+        nothing is sent while next - oldest waiting
- *      |<--------------------- capacity at most ------------>|        is the capacity
+ *      stragglers            oldest kept        oldest waiting           next
+ *      waiting, few          |  answered, lost  |  waiting or answered   |        a reply to any other is foreign
+ *      | |    |   ||         +------------------+------------------------+
+ *                            |<--------------- a generation ------------>|
  */
 #ifndef NF_PING_H
 #define NF_PING_H
@@ -69,6 +70,7 @@ typedef struct {
     uint32_t count;         /* probes to send, 0: without end */
     int64_t interval;
     bool adaptive;          /* the next probe as soon as the last is answered; interval is the longest wait */
+    bool is_ip6;            /* which of the two schedules it is in */
     bool open;              /* has more to send or to wait for */
     bool any_source;        /* multicast: whoever knows the cookie may answer */
     uint8_t watched;        /* which events are noted: bit k for kind k */
@@ -101,6 +103,18 @@ typedef struct {
     uint32_t target;
 } nf_ping_turn;
 
+/* The targets of a family that have probes to send: a heap, the first due on top. */
+typedef struct {
+    nf_ping_turn *turns;
+    uint32_t count;
+    bool blocked;           /* the kernel takes no more of this family just now */
+} nf_ping_schedule;
+
+typedef struct {
+    uint64_t number;
+    nf_ping_probe probe;
+} nf_ping_straggler;
+
 typedef struct {
     /* how: set by nf_ping_init */
     uint64_t key[2];
@@ -111,15 +125,14 @@ typedef struct {
     nf_ping_target *targets;
     uint32_t target_count, target_room, open_count;
     uint32_t vacant;        /* the first place of a removed target, which leads to the next; or NF_NO_TARGET */
-    nf_ping_turn *schedule; /* a heap of targets, the first due on top */
-    uint32_t *place;        /* of a target: in the schedule, or NF_NO_TARGET; of a removed one: the next vacant place */
-    uint32_t scheduled;
+    nf_ping_schedule schedules[2]; /* of IPv4, of IPv6 */
+    uint32_t *place;        /* of a target: in its schedule, or NF_NO_TARGET; of a removed one: the next vacant place */
     int64_t slot;           /* when the pace allows the next probe */
-    uint32_t refusals;      /* of the kernel in a row, over all targets */
     /* what is under way */
-    nf_ping_probe *probes;
-    uint64_t capacity;      /* a power of two */
-    uint64_t next, oldest_waiting;
+    nf_ping_probe *probes;  /* the ring */
+    uint64_t next, oldest_waiting; /* numbers; oldest of the ring */
+    nf_ping_straggler *stragglers; /* a queue in `straggler_room` places, from the first one */
+    size_t first_straggler, straggler_count, straggler_room;
     /* what came */
     nf_ping_event *events;
     size_t event_count, event_room;
@@ -148,8 +161,11 @@ typedef struct {
     int64_t stamp;          /* real, from the kernel; 0: none */
 } nf_ping_reply;
 
-/* False where there is no memory; nf_ping_free is right in any case.  `probes`: how many may be under way at least. */
-bool nf_ping_init(nf_ping *ping, const uint64_t key[2], uint64_t probes, int64_t timeout, int64_t gap, bool has_cookie);
+/* IPv4 addresses are mapped: ::ffff:a.b.c.d. */
+bool nf_ping_is_ip6(const uint8_t address[16]);
+
+/* False where there is no memory; nf_ping_free is right in any case. */
+bool nf_ping_init(nf_ping *ping, const uint64_t key[2], int64_t timeout, int64_t gap, bool has_cookie);
 void nf_ping_free(nf_ping *ping);
 
 /* Makes room for so many more targets, so that adding them one by one cannot fail. */
@@ -160,13 +176,13 @@ uint32_t nf_ping_add(nf_ping *ping, const uint8_t address[16], uint32_t scope, u
 /* Forgets a target: what is still under way to it counts for nobody, and its place is taken again. */
 void nf_ping_remove(nf_ping *ping, uint32_t target);
 
-/* When the next probe may go: NF_NEVER if there is none, or no room for it. */
+/* When the next probe may go: NF_NEVER if there is none, no room for it, or its family is blocked. */
 int64_t nf_ping_due(const nf_ping *ping);
 /* The probe that is due (nf_ping_due was not later than now); one of the three below says what became of it. */
 nf_ping_probe_out nf_ping_take(const nf_ping *ping);
 void nf_ping_sent(nf_ping *ping, uint32_t target, nf_clocks now);
 void nf_ping_failed(nf_ping *ping, uint32_t target, nf_clocks now, const nf_ping_error *error);
-/* The kernel had no room (ENOBUFS).  False when it has refused this target for too long: then it has failed. */
+/* The kernel had no room (ENOBUFS) for this one, and is asked again later.  False when it has refused this target for too long: then it has failed. */
 bool nf_ping_refused(nf_ping *ping, uint32_t target, int64_t now);
 
 /* A reply with our id, read from the socket at `now`. */

@@ -19,9 +19,9 @@
 enum { SOL_RAW_ICMP = 255, ICMP_FILTER_OPTION = ICMP_FILTER, ICMP6_FILTER_OPTION = 1 };     /* linux/icmp.h, icmpv6.h */
 enum { BATCH_MAX = 64, BATCH_BYTES = 256 << 10, DRAIN_MAX = 64 };
 enum { IP_HEADER_MAX = 60, CONTROL = 256 };
-enum { REPLY_OVERHEAD = 512 };  /* what the kernel charges a small message, halved as SO_RCVBUF is doubled */
-enum { SEND_TRIES = 16 };
-enum { SMALL = 256 };            /* payload: no path has an MTU under 552 (net.ipv4.route.min_pmtu) */
+enum { OVERHEAD = 512 };        /* what the kernel charges a small message, halved as it doubles what it is asked for */
+enum { SEND_TRIES = 64 };
+enum { SMALL = 256 };           /* payload: the kernel believes in no path with an MTU under 552 (route/min_pmtu) */
 
 struct nf_ping_inbox {
     uint32_t batch, room;       /* messages a call, bytes each */
@@ -161,7 +161,8 @@ static bool set_options(const nf_ping_socket *s, const nf_ping_options *options)
                && set(s->fd, IPPROTO_IP, IP_MULTICAST_TTL, options->ttl);
     if (options->tos >= 0)
         done = done && set(s->fd, IPPROTO_IP, IP_TOS, options->tos);
-    /* What fits any path has DF set either way; the kernel looks for no IP id then, which is 3 % of a probe. */
+    /* What fits any path has DF set either way; the kernel looks for no IP id then, which is 3 % of a probe.  Where a
+     * link is that narrow, send_once takes it back. */
     if (options->dont_fragment || options->payload <= SMALL)
         done = done && set(s->fd, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_DO);
     return done;
@@ -236,7 +237,7 @@ static nf_open_step open_steps(nf_ping_socket *s, const nf_ping_options *options
 nf_open_step nf_ping_open(nf_ping_socket *s, bool ip6, const nf_ping_options *options)
 {
     uint16_t id = s->id;
-    *s = (nf_ping_socket){.fd = -1, .ip6 = ip6, .id = id};
+    *s = (nf_ping_socket){.fd = -1, .ip6 = ip6, .id = id, .keeps_whole = options->dont_fragment};
     nf_open_step step = open_steps(s, options);
     if (step != NF_OPENED) {
         int number = errno;
@@ -257,17 +258,21 @@ void nf_ping_close(nf_ping_socket *s)
     s->inbox = NULL;
 }
 
-int nf_ping_make_room(const nf_ping_socket *s, uint64_t replies)
+/* A buffer of at least so many bytes, as far as the kernel grants them. */
+static void enlarge(int fd, int option, int option_of_root, uint64_t wanted)
 {
     enum { MOST = 64 << 20 };
-    uint64_t wanted = replies * (REPLY_OVERHEAD + s->payload);
     int bytes = wanted < MOST ? (int)wanted : MOST, granted = 0;
     socklen_t size = sizeof granted;
-    getsockopt(s->fd, SOL_SOCKET, SO_RCVBUF, &granted, &size);
-    if (granted / 2 < bytes && !set(s->fd, SOL_SOCKET, SO_RCVBUFFORCE, bytes))     /* wants CAP_NET_ADMIN */
-        set(s->fd, SOL_SOCKET, SO_RCVBUF, bytes);
-    getsockopt(s->fd, SOL_SOCKET, SO_RCVBUF, &granted, &size);
-    return granted;
+    getsockopt(fd, SOL_SOCKET, option, &granted, &size);
+    if (granted / 2 < bytes && !set(fd, SOL_SOCKET, option_of_root, bytes))     /* wants CAP_NET_ADMIN */
+        set(fd, SOL_SOCKET, option, bytes);
+}
+
+void nf_ping_make_room(const nf_ping_socket *s, uint64_t replies, uint64_t requests)
+{
+    enlarge(s->fd, SO_RCVBUF, SO_RCVBUFFORCE, replies * (OVERHEAD + s->payload));
+    enlarge(s->fd, SO_SNDBUF, SO_SNDBUFFORCE, requests * (OVERHEAD + s->payload));
 }
 
 uint32_t nf_ping_dropped(const nf_ping_socket *s)
@@ -314,11 +319,15 @@ static bool quotes_ours(const nf_ping_socket *s, const uint8_t *quoted, size_t s
     return nf_echo_read(quoted, size, s->ip6 ? NF_ECHO_REQUEST6 : NF_ECHO_REQUEST, echo) && echo->id == s->id;
 }
 
-/* Reads the error queue.  Returns the MTU of this machine's own last refusal to send, 0 if there was none. */
-static uint32_t receive_errors(nf_ping_socket *s, nf_ping *ping)
+/* What was in the error queue: how many errors of others, and the MTU of this machine's own last refusal to send. */
+typedef struct {
+    uint32_t messages, mtu;
+} heard;
+
+static heard receive_errors(nf_ping_socket *s, nf_ping *ping)
 {
     enum { MOST = 4096 };
-    uint32_t mtu = 0;
+    heard all = {0, 0};
     for (int i = 0; i < MOST; i++) {
         uint8_t quoted[NF_ICMP_HEADER + NF_ICMP_COOKIE], to[16];
         struct sockaddr_in6 name = {0};
@@ -338,40 +347,48 @@ static uint32_t receive_errors(nf_ping_socket *s, nf_ping *ping)
         nf_ping_error error = error_of(e);
         nf_echo echo;
         if (error.origin == NF_ORIGIN_LOCAL) {
-            mtu = error.number == EMSGSIZE ? error.info : mtu;
-        } else if (!is_advice(&error) && quotes_ours(s, quoted, (size_t)size, &echo)
-                   && from_sockaddr((struct sockaddr *)&name, to)) {
-            nf_ping_complaint(ping, to, echo.sequence, echo.has_cookie ? &echo.cookie : NULL, &error, nf_clocks_now());
+            all.mtu = error.number == EMSGSIZE ? error.info : all.mtu;
+            continue;
         }
+        all.messages++;
+        if (!is_advice(&error) && quotes_ours(s, quoted, (size_t)size, &echo)
+            && from_sockaddr((struct sockaddr *)&name, to))
+            nf_ping_complaint(ping, to, echo.sequence, echo.has_cookie ? &echo.cookie : NULL, &error, nf_clocks_now());
     }
-    return mtu;
+    return all;
 }
 
 /* ---- sending ------------------------------------------------------------------------------------------------------ */
 
-/* Sends the message once; 0 or errno.
+/* Sends the message; 0 or errno.
  *
- * With IP_RECVERR an ICMP error about some earlier probe, or about somebody else's, also fails the next send, once: so a
- * failure counts only when it comes again with nothing left in the error queue. */
+ * An ICMP error about some earlier probe fails a send, too.  So a failure counts only if it comes again and nothing had
+ * come for the error queue meanwhile; where errors come faster than that the kernel may be asked again later (ENOBUFS). */
 static int send_once(nf_ping_socket *s, nf_ping *ping, const struct sockaddr_in6 *to, socklen_t to_size, nf_clocks *now,
                      uint32_t *mtu)
 {
-    int number = 0, before = 0;
+    int before = 0;
     for (int i = 0; i < SEND_TRIES; i++) {
         *now = nf_clocks_now();
         if (sendto(s->fd, s->message, NF_ICMP_HEADER + s->payload, MSG_DONTWAIT, (const struct sockaddr *)to, to_size) >= 0)
             return 0;
-        number = errno;
+        int number = errno;
         if (number == EINTR)
             continue;
-        uint32_t refused_mtu = receive_errors(s, ping);
-        if (refused_mtu)
-            *mtu = refused_mtu;
-        if (number == before || number == EAGAIN || number == ENOBUFS)
-            break;
-        before = number;
+        heard errors = receive_errors(s, ping);
+        *mtu = errors.mtu ? errors.mtu : *mtu;
+        if (number == EAGAIN || number == ENOBUFS)
+            return number;
+        if (number == EMSGSIZE && !s->keeps_whole) {
+            s->keeps_whole = true;
+            set(s->fd, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_WANT);
+        } else if (number == before && errors.messages == 0) {
+            return number;
+        } else {
+            before = errors.messages ? 0 : number;
+        }
     }
-    return number;
+    return ENOBUFS;
 }
 
 bool nf_ping_send(nf_ping_socket *s, nf_ping *ping)
@@ -464,15 +481,15 @@ static int receive_batch(nf_ping_socket *s, nf_ping *ping)
     return count;
 }
 
-bool nf_ping_receive(nf_ping_socket *s, nf_ping *ping)
+bool nf_ping_receive(nf_ping_socket *s, nf_ping *ping, bool all)
 {
     for (int i = 0; i < DRAIN_MAX; i++) {
         int count = receive_batch(s, ping);
-        if (count == (int)s->inbox->batch || (count < 0 && errno == EINTR))
+        bool empty = count < 0 && errno == EAGAIN;      /* else: an interrupt, or an ICMP error, which fails this as well */
+        if (count == (int)s->inbox->batch || (count > 0 && all))
             continue;
-        bool failed = count < 0 && errno != EAGAIN;     /* an ICMP error fails a receive as well, once */
         receive_errors(s, ping);
-        if (!failed)
+        if (count >= 0 || empty)
             return true;
     }
     return false;

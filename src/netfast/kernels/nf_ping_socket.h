@@ -6,6 +6,7 @@
  *
  * Errors come by the error queue (IP_RECVERR) of either kind: ICMP messages with who sent them and what they quote, and
  * what this machine refused to send with the MTU.  It also makes the kernel tell of ENOBUFS, which it hides otherwise.
+ * An ICMP error that came fails the next send through a datagram socket, once.
  */
 #ifndef NF_PING_SOCKET_H
 #define NF_PING_SOCKET_H
@@ -34,6 +35,7 @@ typedef enum { NF_OPENED, NF_NO_SOCKET, NF_NO_OPTION, NF_NO_INTERFACE, NF_NO_SOU
 typedef struct {
     int fd;                     /* -1: closed */
     bool ip6, raw;
+    bool keeps_whole;           /* DF is set because the caller wants it, not because it is cheaper */
     bool stamps;                /* the kernel was seen to stamp what comes when it comes */
     uint16_t id;
     uint32_t payload;
@@ -47,15 +49,17 @@ typedef struct {
 nf_open_step nf_ping_open(nf_ping_socket *s, bool ip6, const nf_ping_options *options);
 void nf_ping_close(nf_ping_socket *s);
 
-/* Asks for room for so many replies that nobody has read yet; returns the bytes the kernel grants. */
-int nf_ping_make_room(const nf_ping_socket *s, uint64_t replies);
+/* Asks for room for so many replies that nobody has read yet, and for so many requests that the kernel still holds: it
+ * does for three seconds where a neighbour does not answer. */
+void nf_ping_make_room(const nf_ping_socket *s, uint64_t replies, uint64_t requests);
 /* Replies that the kernel dropped, for there was no room. */
 uint32_t nf_ping_dropped(const nf_ping_socket *s);
 
 /* Sends the probe that is due and tells the ping what became of it.  False if the socket has to drain first (EAGAIN). */
 bool nf_ping_send(nf_ping_socket *s, nf_ping *ping);
-/* Reads all that came, errors too.  False if a limit was reached and there may be more. */
-bool nf_ping_receive(nf_ping_socket *s, nf_ping *ping);
+/* Reads what came, errors too.  False if there may be more: a limit was reached, or, with `all`, the kernel did not say
+ * that nothing is left. */
+bool nf_ping_receive(nf_ping_socket *s, nf_ping *ping, bool all);
 
 nf_clocks nf_clocks_now(void);
 

@@ -1,0 +1,206 @@
+"""Ping where much happens at a time: storms of errors and of copies, dead neighbours, slow readers, forgotten loops."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import math
+import resource
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+
+import netfast as nf
+from net import lab, responder
+from net.responder import Answer, Error
+from netfast import icmp
+
+
+def cpu_seconds() -> float:
+    usage = resource.getrusage(resource.RUSAGE_THREAD)
+    return usage.ru_utime + usage.ru_stime
+
+
+def test_a_storm_of_errors_costs_no_live_host(far: lab.FarEnd, privileged: bool) -> None:
+    # Each error fails a send through a datagram socket, which is not the fault of the host that was sent to.
+    hosts = [f"198.18.{i >> 8}.{i & 255}" for i in range(16_000)]
+    live = set(hosts[::2])
+    far.play({host: [responder.PLAIN] for host in live}, default=(Error(3, 1),))
+    table = nf.ping_many(hosts, rate=60_000, timeout=3, privileged=privileged, threads=1)
+    assert [row.host for row in table if row.is_alive != (row.host in live)] == []
+    assert {row.error.kind for row in table if row.error} == {"host_unreachable"}
+    assert all(row.error is None or row.error.source for row in table)
+
+
+@pytest.mark.parametrize("copies", [1, 3])
+def test_copies_of_replies_send_no_more_probes(far: lab.FarEnd, copies: int) -> None:
+    far.play(default=(Answer(delay=0.005),) * copies)
+    start = time.monotonic()
+    result = nf.ping("198.18.5.5", count=60, interval=0)
+    assert time.monotonic() - start > 60 * 0.005
+    assert (result.received, result.sent) == (60, 60)
+
+
+@pytest.fixture
+def lan(network: None) -> Iterator[tuple[str, str]]:
+    """The test runs on a host beside one neighbour, of which it is given both addresses; nobody else is there."""
+    with lab.namespace() as near, lab.namespace() as other:
+        card, other_card = lab.cable(near, other)
+        near.ip(f"addr add 198.18.0.1/16 dev {card}", f"addr add 2001:db8::1/64 dev {card} nodad")
+        other.ip(f"addr add 198.18.9.9/16 dev {other_card}", f"addr add 2001:db8::2/64 dev {other_card} nodad")
+        with near.inside():
+            yield "198.18.9.9", "2001:db8::2"
+
+
+def test_dead_neighbours_hold_nobody_up(lan: tuple[str, str], privileged: bool) -> None:
+    # What waits for a neighbour fills the buffer of a socket, unless that is made larger: 600 are more than it holds.
+    dead = [f"198.18.{16 + i // 250}.{1 + i % 250}" for i in range(600)]
+    start, cpu = time.monotonic(), cpu_seconds()
+    table = nf.ping_many([*dead, *lan], rate=math.inf, timeout=1, privileged=privileged)
+    assert table.is_alive.tolist() == [False] * 600 + [True] * 2
+    assert time.monotonic() - start < 3
+    assert cpu_seconds() - cpu < 0.5
+
+
+def test_a_socket_that_is_full_neither_spins_nor_stops_the_other_family(
+    lan: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(icmp, "_held", lambda *_: (0, 0))  # as where nobody grants a larger buffer
+    dead = [f"198.18.{16 + i // 250}.{1 + i % 250}" for i in range(400)]
+    start, cpu = time.monotonic(), cpu_seconds()
+    seen = {}
+    for event in nf.ping_iter([*dead, *lan], count=1, rate=math.inf, timeout=1, privileged=False):
+        if event.kind == "reply":
+            seen[event.host] = time.monotonic() - start
+    assert set(seen) == set(lan)
+    assert seen[lan[1]] < 0.5
+    assert cpu_seconds() - cpu < 1
+
+
+def test_a_busy_event_loop_loses_no_replies(far: lab.FarEnd) -> None:
+    far.play(default=(Answer(delay=0.1),))
+
+    async def busy() -> int:
+        hosts = (f"198.18.{i // 250}.{1 + i % 250}" for i in range(1500))
+        tasks = [asyncio.create_task(nf.aping(host, count=1, timeout=5)) for host in hosts]
+        await asyncio.sleep(0.08)
+        time.sleep(0.4)  # replies come meanwhile, more than a socket holds by itself
+        results = await asyncio.gather(*tasks)
+        return sum(result.received for result in results)
+
+    assert asyncio.run(busy()) == 1500
+
+
+def test_one_lost_probe_keeps_no_other_waiting(far: lab.FarEnd) -> None:
+    # More probes follow it than there are sequences.
+    far.play({"198.18.7.7": [responder.LOST]})
+
+    async def crowded() -> tuple[float, int]:
+        lost = asyncio.create_task(nf.aping("198.18.7.7", count=1, timeout=8))
+        flood = nf.aping_iter("127.0.0.1", count=None, interval=0, timeout=8, rate=math.inf)
+        seen, longest, last = 0, 0.0, time.monotonic()
+        async for _ in flood:
+            now = time.monotonic()
+            seen, longest, last = seen + 1, max(longest, now - last), now
+            if seen == 70_000:
+                break
+        await flood.aclose()
+        lost.cancel()
+        return longest, seen
+
+    longest, seen = asyncio.run(crowded())
+    assert seen == 70_000
+    assert longest < 1
+
+
+def test_a_closed_loop_is_forgotten(alone: lab.Namespace) -> None:
+    def abandon() -> None:
+        loop = asyncio.new_event_loop()
+        task = loop.create_task(nf.aping("127.0.0.1", count=1000))
+        loop.run_until_complete(asyncio.sleep(0.02))
+        loop.close()
+        task._log_destroy_pending = False  # type: ignore[attr-defined]  # the warning is asyncio's to give
+
+    for _ in range(3):
+        abandon()
+    gc.collect()
+    assert asyncio.run(nf.aping("127.0.0.1", count=1)).is_alive
+    assert icmp._SHARED == {}
+
+
+def test_a_slow_name_holds_up_no_loop_that_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    release = threading.Event()
+
+    def slow(*_: object) -> None:
+        release.wait(10)
+        raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
+
+    async def impatient() -> None:
+        await asyncio.wait_for(nf.aping("slow.invalid"), 0.1)
+
+    monkeypatch.setattr(socket, "getaddrinfo", slow)
+    start = time.monotonic()
+    with pytest.raises(asyncio.TimeoutError):
+        asyncio.run(impatient())
+    assert time.monotonic() - start < 2
+    release.set()
+    with pytest.raises(socket.gaierror) as caught:
+        nf.ping("slow.invalid")
+    assert caught.value.errno == socket.EAI_AGAIN
+
+
+def test_a_resolver_without_descriptors_costs_its_names_only(
+    alone: lab.Namespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(*_: object) -> None:
+        raise OSError(24, "Too many open files")
+
+    monkeypatch.setattr(socket, "getaddrinfo", failing)
+    table = nf.ping_many(["some.invalid", "127.0.0.1"])
+    assert (table.is_alive.tolist(), str(table.error[0])) == ([False, True], "Too many open files")
+
+
+def test_a_narrow_link_takes_small_probes_in_fragments(network: None) -> None:
+    with lab.namespace() as near, lab.namespace() as other:
+        card, other_card = lab.cable(near, other, mtu=200)
+        near.ip(f"addr add 198.18.0.1/16 dev {card}")
+        other.ip(f"addr add 198.18.9.9/16 dev {other_card}")
+        with near.inside():
+            for size in (172, 180, 250, 300):
+                assert nf.ping("198.18.9.9", count=2, interval=0, size=size).received == 2
+            result = nf.ping("198.18.9.9", count=2, interval=0, size=180, dont_fragment=True)
+            assert [(error.kind, error.mtu) for error in result.errors] == [("message_too_big", 200)] * 2
+
+
+def test_rounds_follow_each_other(alone: lab.Namespace) -> None:
+    with icmp.Run(["127.0.0.1", "127.0.0.2", "127.0.0.3"], count=4, interval=0, rate=2000, sent=True) as run:
+        events = []
+        while not run.done:
+            events += run.wait()
+    assert [event.row for event in events if event.kind == "sent"] == [0, 1, 2] * 4
+
+
+def test_many_probes_need_no_memory_before_they_are_sent(alone: lab.Namespace) -> None:
+    code = """
+import resource, signal, netfast as nf
+signal.setitimer(signal.ITIMER_REAL, 0.3)
+signal.signal(signal.SIGALRM, signal.default_int_handler)
+try:
+    nf.ping("127.0.0.1", count=400_000_000, interval=1)
+except KeyboardInterrupt:
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=20)
+    assert int(done.stdout) < 200_000  # KiB; the results of all of them would be 3.6 GB
+
+
+@pytest.mark.parametrize("host", ["fe80::1%99999999999", "::ffff:127.0.0.1"])
+def test_what_cannot_be_pinged_over_ip6_is_said(alone: lab.Namespace, host: str) -> None:
+    with pytest.raises(socket.gaierror, match=r"no interface|mapped"):
+        nf.ping(host, family=6)
+    assert nf.ping_many([host, "::1"], family=6).is_alive.tolist() == [False, True]
