@@ -80,7 +80,8 @@ cdef raise_unopened(nf.nf_open_step step, int number, bint ip6, nf.nf_socket_kin
 cdef class Pinger:
     """Sockets, and the hosts that are pinged by them.  Times are in seconds.
 
-    timeout: until a probe is lost.  gap: between two probes, 0 for none.  size: bytes of payload.  privileged: None for a datagram socket or else a raw one, True for raw, False for datagram.
+    timeout: until a probe is lost.  gap: between two probes, 0 for none.  size: bytes of payload.  privileged: None for
+    a datagram socket or else a raw one, True for raw, False for datagram.
     ttl, tos: -1 for the system's.  source: 16 bytes, IPv4 as ::ffff:a.b.c.d.
     """
     cdef nf.nf_pinger c
@@ -184,7 +185,7 @@ cdef class Pinger:
         return first
 
     def keep(self, uint32_t target, uint32_t count) -> tuple:
-        """The bytearrays that the RTTs (float64, NaN: lost) and TTLs (uint8) of a host's probes will be in, when sent."""
+        """The bytearrays of the RTTs (float64, NaN: lost) and TTLs (uint8) of a host's probes, once sent."""
         cdef bytearray rtts = unwritten(8 * <size_t>count), ttls = unwritten(count)
         self.c.ping.targets[target].rtts = <double*>PyByteArray_AS_STRING(rtts)
         self.c.ping.targets[target].ttls = <uint8_t*>PyByteArray_AS_STRING(ttls)

@@ -284,7 +284,7 @@ def test_a_named_pipe_is_opened_once(tmp_path: Path) -> None:
     assert got.addresses == 4
 
 
-@pytest.mark.parametrize("source", [5, None, [5], [None], [io.StringIO("10.0.0.1")]], ids=repr)
+@pytest.mark.parametrize("source", [5, None, [5], [None], [io.StringIO("10.0.0.1")]])
 def test_what_is_no_source_is_a_type_error(source: Any) -> None:
     with pytest.raises(TypeError):
         summarize(source)
