@@ -11,327 +11,26 @@ made, and comes from the host that was asked.  Linux; a datagram ICMP socket nee
 
 from __future__ import annotations
 
-import errno
 import math
-import operator
-import os
 import time
-from bisect import bisect_left
-from collections.abc import AsyncGenerator, Generator, Sequence
+from collections.abc import AsyncGenerator, Generator
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any
 
 from .ping_errors import PingError, ping_error
-from .ping_hosts import Hosts, aread_hosts, raise_unresolvable, read_hosts, source_address
+from .ping_hosts import Hosts, aread_hosts, raise_unresolvable, read_hosts
+from .ping_loops import Lease
+from .ping_options import COUNT_MAX, How, checked_int, checked_seconds, endless_or, how_of, spacing
 from .ping_results import PingEvent, PingResult, PingTable
+from .ping_runs import ALL, ERRORS, Run, result_of, unresolved
 from .threads import in_ranges, thread_count
-
-if TYPE_CHECKING:
-    import asyncio
-
-    from ._net import Event, Losses, Pinger
 
 __all__ = ["aping", "aping_iter", "ping", "ping_iter", "ping_many"]
 
-_COUNT_MAX = 2**31 - 1
-_SECONDS_MAX = 1e6
-_FLOOD = 0.01  # with interval=0, the longest wait for a reply before the next probe: ping(8)'s flood
-_USUAL_RATE = 1000.0  # probes a second that no network minds; loopback takes what it is given
 _PROBES_PER_THREAD = 2_000  # one thread has sent so many before another has opened its socket
-_RESOLUTION = 3.0  # seconds that the kernel looks for a neighbour (neigh/default: mcast_solicit of retrans_time_ms)
-
-# What a host is watched for: bits by kind of event, as in `_net`.
-_KINDS = ("reply", "duplicate", "late", "timeout", "error", "done", "sent")
-_DONE = _KINDS.index("done")
-_ERRORS, _END, _SENT = (1 << _KINDS.index(kind) for kind in ("error", "done", "sent"))
-_ALL = _END - 1
 
 
-# --- how: what all of them take ---------------------------------------------------------------------------------------
-
-
-class _How(NamedTuple):
-    """How probes are sent and waited for; pings of one event loop that agree in this share their sockets."""
-
-    timeout: float
-    rate: float | None
-    size: int
-    ttl: int
-    tos: int
-    dont_fragment: bool
-    source: bytes | None
-    source_scope: int
-    interface: bytes | None
-    privileged: bool | None
-
-    def paced(self, hosts: Hosts) -> _How:
-        """With the rate that suits these hosts if none was asked for."""
-        if self.rate is not None:
-            return self
-        return self._replace(rate=math.inf if hosts.all_loopback else _USUAL_RATE)
-
-    def pinger(self) -> Pinger:
-        """Sockets, not yet open."""
-        try:
-            from ._net import Pinger
-        except ImportError:
-            raise OSError(errno.ENOSYS, "netfast pings on Linux only") from None
-        return Pinger(
-            timeout=self.timeout,
-            gap=1 / self.rate if self.rate else 0.0,
-            size=self.size,
-            privileged=self.privileged,
-            ttl=self.ttl,
-            tos=self.tos,
-            dont_fragment=self.dont_fragment,
-            source=self.source,
-            source_scope=self.source_scope,
-            interface=self.interface,
-        )
-
-
-def _how(
-    timeout: float,
-    rate: float | None,
-    size: int,
-    ttl: int | None,
-    dont_fragment: bool,
-    tos: int | None,
-    source: Any,
-    interface: str | None,
-    family: int | None,
-    privileged: bool | None,
-) -> tuple[_How, int | None]:
-    """The options, checked; and the family, which is that of the source if nobody says."""
-    if family is not None and _whole("family", family, 4, 6) == 5:
-        raise ValueError("family=5: wanted 4, 6 or None")
-    packed, scope = None, 0
-    if source is not None:
-        version, packed, scope = source_address(source)
-        if family not in (None, version):
-            raise ValueError(f"source={source} is an IPv{version} address, and family={family}")
-        family = version
-    how = _How(
-        timeout=_seconds("timeout", timeout, more_than_none=True),
-        rate=None if rate is None else _rate(rate),
-        size=_whole("size", size, 0, 65507),
-        ttl=-1 if ttl is None else _whole("ttl", ttl, 1, 255),
-        tos=-1 if tos is None else _whole("tos", tos, 0, 255),
-        dont_fragment=_flag("dont_fragment", dont_fragment),
-        source=packed,
-        source_scope=scope,
-        interface=None if interface is None else _card(interface),
-        privileged=None if privileged is None else _flag("privileged", privileged),
-    )
-    return how, family
-
-
-def _whole(name: str, value: Any, least: int, most: int) -> int:
-    try:
-        number = operator.index(value)
-    except TypeError:
-        raise TypeError(f"{name} is {type(value).__name__}; wanted an int") from None
-    if not least <= number <= most:
-        raise ValueError(f"{name}={number}: wanted {least} to {most:,}")
-    return number
-
-
-def _flag(name: str, value: Any) -> bool:
-    if not isinstance(value, bool) and type(value).__name__ not in ("bool", "bool_"):  # NumPy's is another
-        raise TypeError(f"{name} is {type(value).__name__}; wanted a bool")
-    return bool(value)
-
-
-def _seconds(name: str, value: Any, *, more_than_none: bool = False) -> float:
-    number = _number(name, value)
-    if not 0 <= number <= _SECONDS_MAX or (more_than_none and number < 1e-9):
-        wanted = "more than 0" if more_than_none else "0 or more"
-        raise ValueError(f"{name}={value}: wanted {wanted} seconds, {_SECONDS_MAX:,.0f} at most")
-    return number
-
-
-def _rate(value: Any) -> float:
-    number = _number("rate", value)
-    if not number >= 1e-6:
-        raise ValueError(f"rate={value}: wanted probes a second, or math.inf")
-    return number
-
-
-def _number(name: str, value: Any) -> float:
-    if isinstance(value, (str, bytes)) or not (hasattr(value, "__float__") or hasattr(value, "__index__")):
-        raise TypeError(f"{name} is {type(value).__name__}; wanted a number")
-    try:
-        return float(value)
-    except OverflowError:
-        raise ValueError(f"{name} is an int that is too large for a float") from None
-
-
-def _card(name: Any) -> bytes:
-    if not isinstance(name, (str, bytes)):
-        raise TypeError(f"interface is {type(name).__name__}; wanted the name of one")
-    encoded = os.fsencode(name)
-    if not 0 < len(encoded) < 16 or b"\0" in encoded or b"/" in encoded:
-        raise ValueError(f"interface={name!r}: wanted a name of 1 to 15 bytes")
-    return encoded
-
-
-def _spacing(hosts: Hosts, interval: float) -> tuple[float, bool]:
-    """The interval, and whether a reply cuts it short: a single host without one is sent what it can answer."""
-    adaptive = interval == 0 and len(hosts.names) == 1
-    return (_FLOOD if adaptive else interval), adaptive
-
-
-def _endless_or(count: int | None) -> int:
-    """0 stands for no end."""
-    return 0 if count is None else _whole("count", count, 1, _COUNT_MAX)
-
-
-# --- a run -----------------------------------------------------------------------------------------------------------
-
-
-class Run:
-    """Hosts being pinged: a context that knows what has happened so far.
-
-    `hosts` and the options are those of `ping_iter`; sent=True adds events of kind "sent".
-    """
-
-    def __init__(
-        self,
-        hosts: Any,
-        *,
-        count: int | None,
-        rate: float | None = None,
-        interval: float = 1.0,
-        timeout: float = 2.0,
-        size: int = 56,
-        ttl: int | None = None,
-        dont_fragment: bool = False,
-        tos: int | None = None,
-        source: Any = None,
-        interface: str | None = None,
-        family: int | None = None,
-        privileged: bool | None = None,
-        sent: bool = False,
-    ) -> None:
-        how, family = _how(timeout, rate, size, ttl, dont_fragment, tos, source, interface, family, privileged)
-        probes = _endless_or(count)
-        gap = _seconds("interval", interval)
-        found = read_hosts(hosts, family)
-        self._begin(found, how, probes, *_spacing(found, gap), _ALL | (_SENT if sent else 0))
-
-    @classmethod
-    def of(cls, hosts: Hosts, how: _How, count: int, interval: float, adaptive: bool, *, watched: int) -> Run:
-        """The same of what has been read and checked already."""
-        run = cls.__new__(cls)
-        run._begin(hosts, how, count, interval, adaptive, watched)
-        return run
-
-    def _begin(self, hosts: Hosts, how: _How, count: int, interval: float, adaptive: bool, watched: int) -> None:
-        how = how.paced(hosts)
-        self.names, self.addresses, self.rows = hosts.names, hosts.addresses, hosts.rows
-        self.pinger = how.pinger()
-        self.pinger.add(hosts.packed, hosts.scopes, count, interval, watched, adaptive)
-        self.pinger.make_room(*_held(len(hosts.rows), count, interval, how))
-        self._hosts = hosts
-        self._how = how
-        self._start = time.perf_counter()
-        self._unresolved = _unresolved(hosts) if watched & _ALL == _ALL else []
-        self._all_done = False
-
-    def wait(self, seconds: float | None = None) -> list[PingEvent]:
-        """What has happened since the last call; where there is nothing yet, waits for it, but not longer than so."""
-        if self._unresolved:
-            events, self._unresolved = self._unresolved, []
-            return events
-        self._all_done = self.pinger.run(_SECONDS_MAX if seconds is None else seconds)
-        return [_event(self._hosts, event, event[1]) for event in self.pinger.events() if event[0] != _DONE]
-
-    def finish(self, stop: bytearray) -> None:
-        """Works until all is done, where nobody watches; or until the byte in `stop` is set."""
-        while not (self._all_done or stop[0]):
-            self._all_done = self.pinger.run(_SECONDS_MAX, stop)
-
-    @property
-    def done(self) -> bool:
-        """Whether nothing more can happen."""
-        return self._all_done and not self._unresolved
-
-    @property
-    def losses(self) -> Losses:
-        """Replies that the kernel dropped, that were corrupted, that answer no probe of this run."""
-        return self.pinger.losses()
-
-    def result(self, row: int) -> PingResult:
-        """What came of a host so far, without what is kept of single probes; ValueError for one without an address."""
-        if row in self._hosts.errors:
-            raise ValueError(f"{self.names[row]} has no address")
-        return _result(self._hosts, row, self._how, self.pinger, bisect_left(self._hosts.rows, row), self._start)
-
-    def close(self) -> None:
-        self.pinger.close()
-
-    def __enter__(self) -> Run:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-
-def _held(hosts: int, count: int, interval: float, how: _How) -> tuple[int, int]:
-    """How many replies and how many requests the kernel may hold at a time: of those that are waited for, and of those
-    to a neighbour that does not answer."""
-    replies, requests = (_sent_in(seconds, hosts, count, interval, how) for seconds in (how.timeout, _RESOLUTION))
-    return replies, requests
-
-
-def _sent_in(seconds: float, hosts: int, count: int, interval: float, how: _How) -> int:
-    """How many probes at most."""
-    of_each = math.ceil(seconds / interval) if interval > seconds / _COUNT_MAX else _COUNT_MAX
-    most = hosts * min(count or of_each, of_each)
-    paced = (how.rate or math.inf) * seconds
-    return min(most, math.ceil(paced) if paced < most else most)
-
-
-def _unresolved(hosts: Hosts) -> list[PingEvent]:
-    """Events of the hosts that have no address."""
-    now = time.time()
-    return [
-        PingEvent("error", row, hosts.names[row], None, -1, None, None, None, None, now, error)
-        for row, error in hosts.errors.items()
-    ]
-
-
-def _result(
-    hosts: Hosts,
-    row: int,
-    how: _How,
-    pinger: Pinger,
-    target: int,
-    start: float,
-    kept: tuple[bytearray, bytearray] | None = None,
-    errors: Sequence[PingError] = (),
-) -> PingResult:
-    """What came of a host; kept: the RTTs and TTLs of its probes."""
-    address = hosts.addresses[row]
-    assert address is not None
-    rtts, ttls = kept or (bytearray(), bytearray())
-    elapsed = time.perf_counter() - start
-    counted = pinger.result(target)
-    return PingResult(hosts.names[row], address, how.size, counted, rtts, ttls, errors, elapsed, pinger.losses())
-
-
-def _event(hosts: Hosts, event: Event, place: int) -> PingEvent:
-    """An event of the border in the face's words; place: of the target among those of the hosts."""
-    kind, _, index, source, rtt, ttl, size, when, fields = event
-    row = hosts.rows[place]
-    name, address = hosts.names[row], hosts.addresses[row]
-    if size:
-        return PingEvent(_KINDS[kind], row, name, address, index, source or address, rtt, ttl, size, when, None)
-    error = None if fields is None else ping_error(fields)
-    return PingEvent(_KINDS[kind], row, name, address, index, error and error.source, None, None, None, when, error)
-
-
-# --- the face --------------------------------------------------------------------------------------------------------
+# --- one host, many, and what happens --------------------------------------------------------------------------------
 
 
 def _one(host: Any) -> list[Any]:
@@ -391,20 +90,20 @@ def ping(
         >>> found.received, found.address, bool(0 < found.avg < 1), found.errors
         (2, '127.0.0.1', True, [])
     """
-    how, family = _how(timeout, None, size, ttl, dont_fragment, tos, source, interface, family, privileged)
-    probes = _whole("count", count, 1, _COUNT_MAX)
-    gap = _seconds("interval", interval)
+    how, family = how_of(timeout, None, size, ttl, dont_fragment, tos, source, interface, family, privileged)
+    probes = checked_int("count", count, 1, COUNT_MAX)
+    gap = checked_seconds("interval", interval)
     hosts = read_hosts(_one(host), family)
     raise_unresolvable(hosts)
     errors: list[PingError] = []
     start = time.perf_counter()
     # Pace is the interval's: one host gets no more than was asked for.
-    run = Run.of(hosts, how._replace(rate=math.inf), probes, *_spacing(hosts, gap), watched=_ERRORS)
+    run = Run.of(hosts, how._replace(rate=math.inf), probes, *spacing(hosts, gap), watched=ERRORS)
     with run:
         kept = run.pinger.keep(0, probes)
         while not run.done:
             errors += [event.error for event in run.wait() if event.error]
-        return _result(hosts, 0, how, run.pinger, 0, start, kept, errors)
+        return result_of(hosts, 0, how, run.pinger, 0, start, kept, errors)
 
 
 def ping_many(
@@ -450,11 +149,11 @@ def ping_many(
         >>> found.host.tolist(), found.is_alive.tolist()
         (['127.0.0.1', '127.1.0.1', '127.1.0.2'], [True, True, True])
     """
-    how, family = _how(timeout, rate, size, ttl, dont_fragment, tos, source, interface, family, privileged)
-    probes = _whole("count", count, 1, _COUNT_MAX)
-    gap = _seconds("interval", interval)
+    how, family = how_of(timeout, rate, size, ttl, dont_fragment, tos, source, interface, family, privileged)
+    probes = checked_int("count", count, 1, COUNT_MAX)
+    gap = checked_seconds("interval", interval)
     if threads is not None:
-        threads = _whole("threads", threads, 1, 1000)
+        threads = checked_int("threads", threads, 1, 1000)
     found = read_hosts(hosts, family)
     how = how.paced(found)
     start = time.perf_counter()
@@ -478,7 +177,7 @@ def ping_many(
         return PingTable(found.names, found.addresses, columns, errors, elapsed, (dropped, corrupted, foreign))
 
 
-def _shares(hosts: Hosts, how: _How, count: int, threads: int | None) -> list[tuple[Hosts, _How]]:
+def _shares(hosts: Hosts, how: How, count: int, threads: int | None) -> list[tuple[Hosts, How]]:
     """The hosts of each thread, and its pace.  A rate is one thread's work; without one the CPUs are the limit."""
     targets, rate = len(hosts.rows), how.rate or math.inf
     if threads is None and not math.isinf(rate):
@@ -548,11 +247,11 @@ def ping_iter(
         reply 0 127.0.0.1 64 64
         reply 1 127.0.0.1 64 64
     """
-    how, family = _how(timeout, rate, size, ttl, dont_fragment, tos, source, interface, family, privileged)
-    probes = _endless_or(count)
-    gap = _seconds("interval", interval)
+    how, family = how_of(timeout, rate, size, ttl, dont_fragment, tos, source, interface, family, privileged)
+    probes = endless_or(count)
+    gap = checked_seconds("interval", interval)
     found = read_hosts(hosts, family)
-    return _yielded(Run.of(found, how, probes, *_spacing(found, gap), watched=_ALL))
+    return _yielded(Run.of(found, how, probes, *spacing(found, gap), watched=ALL))
 
 
 def _yielded(run: Run) -> Generator[PingEvent, None, None]:
@@ -593,19 +292,19 @@ async def aping(
         >>> [found.received for found in asyncio.run(main())]
         [1, 1, 1]
     """
-    how, family = _how(timeout, math.inf, size, ttl, dont_fragment, tos, source, interface, family, privileged)
-    probes = _whole("count", count, 1, _COUNT_MAX)
-    gap = _seconds("interval", interval)
+    how, family = how_of(timeout, math.inf, size, ttl, dont_fragment, tos, source, interface, family, privileged)
+    probes = checked_int("count", count, 1, COUNT_MAX)
+    gap = checked_seconds("interval", interval)
     hosts = await aread_hosts(_one(host), family)
     raise_unresolvable(hosts)
     errors: list[PingError] = []
     start = time.perf_counter()
-    with _Lease(how, hosts) as lease:
-        (target,) = lease.add(probes, *_spacing(hosts, gap), watched=_ERRORS)
+    with Lease(how, hosts) as lease:
+        (target,) = lease.add(probes, *spacing(hosts, gap), watched=ERRORS)
         kept = lease.pinger.keep(target, probes)
         while not lease.done:
             errors += [event.error for event in await lease.wait() if event.error]
-        return _result(hosts, 0, how, lease.pinger, target, start, kept, errors)
+        return result_of(hosts, 0, how, lease.pinger, target, start, kept, errors)
 
 
 def aping_iter(
@@ -637,158 +336,18 @@ def aping_iter(
         >>> asyncio.run(main())
         ['127.0.0.1', '127.0.0.2']
     """
-    how, family = _how(timeout, rate, size, ttl, dont_fragment, tos, source, interface, family, privileged)
-    return _ayielded(hosts, family, how, _endless_or(count), _seconds("interval", interval))
+    how, family = how_of(timeout, rate, size, ttl, dont_fragment, tos, source, interface, family, privileged)
+    return _ayielded(hosts, family, how, endless_or(count), checked_seconds("interval", interval))
 
 
 async def _ayielded(
-    hosts: Any, family: int | None, how: _How, count: int, interval: float
+    hosts: Any, family: int | None, how: How, count: int, interval: float
 ) -> AsyncGenerator[PingEvent, None]:
     found = await aread_hosts(hosts, family)
-    for event in _unresolved(found):
+    for event in unresolved(found):
         yield event
-    with _Lease(how.paced(found), found) as lease:
-        lease.add(count, *_spacing(found, interval), watched=_ALL)
+    with Lease(how.paced(found), found) as lease:
+        lease.add(count, *spacing(found, interval), watched=ALL)
         while not lease.done:
             for event in await lease.wait():
                 yield event
-
-
-class _Lease:
-    """The hosts of one call on the sockets of its event loop; a context that gives them back."""
-
-    def __init__(self, how: _How, hosts: Hosts) -> None:
-        self._hosts = hosts
-        self._how = how
-        self._held = (0, 0)  # replies and requests that the kernel may hold
-        self._shared = _shared(how)
-        self.pinger = self._shared.pinger
-        self._places: dict[int, int] = {}  # of targets among those of the hosts
-        self._left = 0  # targets that are not done
-        self._events: list[PingEvent] = []
-        self._failure: BaseException | None = None
-        self._waiter: asyncio.Future[None] | None = None
-
-    def add(self, count: int, interval: float, adaptive: bool, *, watched: int) -> list[int]:
-        """Begins to ping the hosts; their targets."""
-        self._held = _held(len(self._hosts.rows), count, interval, self._how)
-        for place in range(len(self._hosts.rows)):
-            packed = self._hosts.packed[16 * place : 16 * place + 16]
-            scope = self._hosts.scopes.get(place)
-            target = self.pinger.add(packed, {0: scope} if scope else None, count, interval, watched | _END, adaptive)
-            self._places[target] = place
-            self._left += 1
-            self._shared.leases[target] = self
-        self._shared.begin(self._held)
-        return list(self._places)
-
-    @property
-    def done(self) -> bool:
-        return self._left == 0 and not self._events
-
-    async def wait(self) -> list[PingEvent]:
-        """What has happened since the last call; waits where there is nothing yet."""
-        if self._left and not self._events and self._failure is None:
-            self._waiter = self._shared.loop.create_future()
-            try:
-                await self._waiter
-            finally:
-                self._waiter = None
-        if self._failure is not None:
-            raise self._failure
-        events, self._events = self._events, []
-        return events
-
-    def take(self, event: Event) -> None:
-        if event[0] == _DONE:
-            self._left -= 1
-        else:
-            self._events.append(_event(self._hosts, event, self._places[event[1]]))
-        self._wake()
-
-    def fail(self, failure: BaseException) -> None:
-        self._failure = failure
-        self._wake()
-
-    def _wake(self) -> None:
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
-
-    def __enter__(self) -> _Lease:
-        self._shared.users += 1
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for target in self._places:
-            self.pinger.remove(target)
-            self._shared.leases.pop(target, None)
-        self._shared.end(self._held)
-        self._shared.users -= 1
-        if not self._shared.users:
-            self._shared.close()
-
-
-class _Shared:
-    """Sockets that the calls of one event loop share, open while there is any."""
-
-    def __init__(self, how: _How, loop: asyncio.AbstractEventLoop) -> None:
-        self.loop = loop
-        self.pinger = how.pinger()
-        self.leases: dict[int, _Lease] = {}  # by target
-        self.users = 0
-        self._how = how
-        self._files: set[int] = set()
-        self._held = self._room = (0, 0)  # replies and requests that the kernel may hold, and what it was asked for
-        self._timer: asyncio.TimerHandle | None = None
-
-    def begin(self, held: tuple[int, int]) -> None:
-        """Takes notice of new hosts, and perhaps new sockets."""
-        self._held = self._held[0] + held[0], self._held[1] + held[1]
-        files = set(self.pinger.files())
-        if files != self._files or self._held[0] > self._room[0] or self._held[1] > self._room[1]:
-            self._room = 2 * self._held[0], 2 * self._held[1]
-            self.pinger.make_room(*self._room)
-        for file in files - self._files:
-            self.loop.add_reader(file, self._work)
-        self._files = files
-        self._work_in(0.0)
-
-    def end(self, held: tuple[int, int]) -> None:
-        """Hosts are given back."""
-        self._held = self._held[0] - held[0], self._held[1] - held[1]
-
-    def _work_in(self, seconds: float | None) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-        self._timer = None if seconds is None else self.loop.call_later(seconds, self._work)
-
-    def _work(self) -> None:
-        try:
-            self.pinger.step()
-            for event in self.pinger.events():
-                self.leases[event[1]].take(event)
-            self._work_in(self.pinger.wait())
-        except Exception as failure:
-            for lease in self.leases.values():
-                lease.fail(failure)
-
-    def close(self) -> None:
-        self._work_in(None)
-        for file in self._files:
-            self.loop.remove_reader(file)
-        self.pinger.close()
-        _SHARED.pop((self.loop, self._how), None)
-
-
-_SHARED: dict[tuple[asyncio.AbstractEventLoop, _How], _Shared] = {}
-
-
-def _shared(how: _How) -> _Shared:
-    import asyncio
-
-    loop = asyncio.get_running_loop()
-    for key in [key for key in _SHARED if key[0].is_closed()]:  # with pings that nobody cancelled
-        _SHARED.pop(key).pinger.close()
-    if (loop, how) not in _SHARED:
-        _SHARED[loop, how] = _Shared(how, loop)
-    return _SHARED[loop, how]

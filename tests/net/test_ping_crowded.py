@@ -18,7 +18,7 @@ import pytest
 import netfast as nf
 from net import lab, responder
 from net.responder import Answer, Error
-from netfast import icmp
+from netfast import ping_loops, ping_runs
 
 
 def cpu_seconds() -> float:
@@ -70,7 +70,7 @@ def test_dead_neighbours_hold_nobody_up(lan: tuple[str, str], privileged: bool) 
 def test_a_socket_that_is_full_neither_spins_nor_stops_the_other_family(
     lan: tuple[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(icmp, "_held", lambda *_: (0, 0))  # as where nobody grants a larger buffer
+    monkeypatch.setattr(ping_runs, "held", lambda *_: (0, 0))  # as where nobody grants a larger buffer
     dead = [f"198.18.{16 + i // 250}.{1 + i % 250}" for i in range(400)]
     start, cpu = time.monotonic(), cpu_seconds()
     seen = {}
@@ -130,7 +130,7 @@ def test_a_closed_loop_is_forgotten(alone: lab.Namespace) -> None:
         abandon()
     gc.collect()
     assert asyncio.run(nf.aping("127.0.0.1", count=1)).is_alive
-    assert icmp._SHARED == {}
+    assert ping_loops._SHARED == {}
 
 
 def test_a_slow_name_holds_up_no_loop_that_ends(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -178,7 +178,7 @@ def test_a_narrow_link_takes_small_probes_in_fragments(network: None) -> None:
 
 
 def test_rounds_follow_each_other(alone: lab.Namespace) -> None:
-    with icmp.Run(["127.0.0.1", "127.0.0.2", "127.0.0.3"], count=4, interval=0, rate=2000, sent=True) as run:
+    with ping_runs.Run(["127.0.0.1", "127.0.0.2", "127.0.0.3"], count=4, interval=0, rate=2000, sent=True) as run:
         events = []
         while not run.done:
             events += run.wait()

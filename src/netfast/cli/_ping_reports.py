@@ -19,8 +19,8 @@ from ._pings import leaves_from, milliseconds, sender
 if TYPE_CHECKING:
     from rich.live import Live
 
-    from ..icmp import Run
     from ..ping_results import PingEvent, PingResult
+    from ..ping_runs import Run
 
 
 # --- a host ----------------------------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from . import _output
 from ._options import Parser
 
 if TYPE_CHECKING:
-    from ..icmp import Run
+    from ..ping_runs import Run
 
 
 def add_sender(parser: Parser) -> None:
@@ -51,7 +51,7 @@ def begun(parser: Parser, trouble: int, hosts: Sequence[str], **how: Any) -> Run
 
     trouble: the exit code if it is the system that refuses.
     """
-    from ..icmp import Run
+    from ..ping_runs import Run
 
     try:
         return Run(hosts, **how)

@@ -17,7 +17,7 @@ from ._ping_reports import Report, report_for
 from ._pings import add_sender, begun, leaves_from, sender
 
 if TYPE_CHECKING:
-    from ..icmp import Run
+    from ..ping_runs import Run
 
 _TICK = 0.1  # seconds between two looks at the clock
 _SHORT = 0.002  # an interval that only root may ask for, as in ping(8)

@@ -17,9 +17,9 @@ from ._pings import add_sender, begun, milliseconds, sender
 from ._progress import StatusLine
 
 if TYPE_CHECKING:
-    from ..icmp import Run
     from ..ping_errors import PingError
     from ..ping_results import PingEvent
+    from ..ping_runs import Run
 
 # Exit codes: fping's.
 _REACHABLE, _UNREACHABLE, _UNKNOWN, _MISUSED, _TROUBLE = range(5)
