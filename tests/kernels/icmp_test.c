@@ -4,45 +4,10 @@
 #define _GNU_SOURCE
 #include "nf_icmp.h"
 
-#include <stdio.h>
-#include <stdlib.h>
-#include <sys/mman.h>
-
+#include "kit.h"
 #include "nf_siphash.h"
 
-enum { ROOM = 1 << 17, LARGEST = NF_ICMP_HEADER + NF_ICMP_PAYLOAD_MAX };
-
-static uint64_t state = 1;
-
-static uint32_t draw(void)
-{
-    state ^= state << 13;
-    state ^= state >> 7;
-    state ^= state << 17;
-    return (uint32_t)(state * 0x2545F4914F6CDD1Du >> 32);
-}
-
-static void check(bool fine, const char *what)
-{
-    if (fine)
-        return;
-    printf("%s\n", what);
-    exit(1);
-}
-
-/* `size` bytes that end at a page that cannot be touched. */
-static uint8_t *guarded(size_t size)
-{
-    static uint8_t *end;
-    const size_t page = 65536;
-    if (!end) {
-        uint8_t *block = mmap(NULL, ROOM + page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-        check(block != MAP_FAILED && mprotect(block + ROOM, page, PROT_NONE) == 0, "no guarded page");
-        end = block + ROOM;
-    }
-    check(size <= ROOM, "a larger guarded buffer");
-    return end - size;
-}
+enum { LARGEST = NF_ICMP_HEADER + NF_ICMP_PAYLOAD_MAX };
 
 /* RFC 1071, a word at a time, carries at once. */
 static uint16_t slow_checksum(const uint8_t *data, size_t size)

@@ -6,13 +6,12 @@
 #define _GNU_SOURCE
 #include "nf_ip4_table.h"
 
-#include <stdio.h>
-#include <stdlib.h>
-#include <sys/mman.h>
-
 #include "nf_dispatch.h"
 
-enum { MOST = 400, MANY = 20000 /* enough for a wide root */, PROBES = 6 * MOST, ROOM = 1 << 23 };
+#define KIT_FORM nf_active->name
+#include "kit.h"
+
+enum { MOST = 400, MANY = 20000 /* enough for a wide root */, PROBES = 6 * MOST };
 
 #if defined(__SANITIZE_ADDRESS__) || !defined(__x86_64__)
 enum { ROUNDS = 300 };
@@ -25,38 +24,6 @@ typedef struct {
     uint8_t length[MANY];
     size_t n;
 } prefixes;
-
-static uint64_t state = 1;
-
-static uint32_t draw(void)
-{
-    state ^= state << 13;
-    state ^= state >> 7;
-    state ^= state << 17;
-    return (uint32_t)(state * 0x2545F4914F6CDD1Du >> 32);
-}
-
-static void check(bool fine, const char *what)
-{
-    if (fine)
-        return;
-    printf("%s: %s\n", nf_active->name, what);
-    exit(1);
-}
-
-/* `size` bytes that end at a page that cannot be touched. */
-static uint8_t *guarded(size_t size)
-{
-    static uint8_t *end;
-    const size_t page = 65536;
-    if (!end) {
-        uint8_t *block = mmap(NULL, ROOM + page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-        check(block != MAP_FAILED && mprotect(block + ROOM, page, PROT_NONE) == 0, "no guarded page");
-        end = block + ROOM;
-    }
-    check(size <= ROOM, "a larger guarded buffer");
-    return end - size;
-}
 
 /* ---- the truth */
 
@@ -213,7 +180,7 @@ static void test_damage(const nf_table *table, int32_t first)
     const size_t cut = draw() % 4 ? table->size : draw() % (table->size + 1) & ~(size_t)63;
     uint32_t value[300];
     int32_t index[300];
-    if (cut > ROOM)
+    if (cut > GUARDED_MAX)
         return;
     for (size_t i = 0; i < 300; i++)
         value[i] = draw_near(sorted.n ? sorted.address[draw() % sorted.n] : 0);

@@ -3,9 +3,8 @@
 #include "nf_ping.h"
 
 #include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
 
+#include "kit.h"
 #include "nf_siphash.h"
 
 #if defined(__SANITIZE_ADDRESS__) || !defined(__x86_64__)
@@ -19,26 +18,10 @@ enum { HOSTS = 40, PROBES = 30, MOST = HOSTS * PROBES };
 #define MS 1000000LL
 
 static const uint64_t key[2] = {11, 22};
-static uint64_t state = 1;
-static int line;
 
-static uint32_t draw(void)
-{
-    state ^= state << 13;
-    state ^= state >> 7;
-    state ^= state << 17;
-    return (uint32_t)(state * 0x2545F4914F6CDD1Du >> 32);
-}
-
-#define CHECK(condition) (line = __LINE__, check((condition), #condition))
-
-static void check(bool fine, const char *what)
-{
-    if (fine)
-        return;
-    printf("line %d: %s\n", line, what);
-    exit(1);
-}
+#define CHECK_AT(condition, line) check((condition), "line " #line ": " #condition)
+#define CHECK_IN(condition, line) CHECK_AT(condition, line) /* the number of the line, not its name */
+#define CHECK(condition) CHECK_IN(condition, __LINE__)
 
 static void address_of(uint32_t host, uint8_t address[16])
 {
