@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import errno
+import os
 import re
 import socket
-from collections.abc import Sequence
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple
 
@@ -19,7 +22,11 @@ _RESOLVERS = 32  # names that are looked up at a time
 # What inet_aton reads as an address and nobody else does: 127.1, 0x7f.0.0.1, 010.0.0.1.
 _NUMERIC = re.compile(r"(0[xX][0-9a-fA-F]*|[0-9]+)(\.(0[xX][0-9a-fA-F]*|[0-9]*))*")
 _IP4 = b"\0" * 10 + b"\xff\xff"  # in front of the four bytes of an IPv4 address
-_LOOPBACK = {bytes(16): b"\0" * 15 + b"\1", _IP4 + b"\0\0\0\0": _IP4 + b"\x7f\0\0\1"}  # of the unspecified addresses
+# The loopback address in place of the unspecified one.
+_LOOPBACK = {
+    bytes(16): (b"\0" * 15 + b"\1", "::1"),
+    _IP4 + b"\0\0\0\0": (_IP4 + b"\x7f\0\0\1", "127.0.0.1"),
+}
 _LOOPBACK_BYTES = (_IP4 + b"\x7f", b"\0" * 15 + b"\1")  # what 127.0.0.0/8 and ::1 begin with
 
 
@@ -58,6 +65,9 @@ class _Found(NamedTuple):
     scope: int
 
 
+_Answers = dict[str, "_Found | PingError"]  # by name
+
+
 # --- many ------------------------------------------------------------------------------------------------------------
 
 
@@ -68,7 +78,7 @@ def read_hosts(hosts: Any, family: int | None) -> Hosts:
 
 
 async def aread_hosts(hosts: Any, family: int | None) -> Hosts:
-    """The same while the event loop goes on."""
+    """The same while an event loop goes on."""
     names, addresses, unknown = _listed(hosts)
     found = await _alook_up(unknown, family) if unknown else {}
     return _hosts(names, addresses, family, found)
@@ -121,22 +131,17 @@ def _expanded(prefix: str) -> list[str]:
     return _core.format_parsed(_core.parse_items(list(range(first, last + 1)))[0])  # type: ignore[return-value]
 
 
-def _hosts(
-    names: list[str], parsed: _core.Parsed, family: int | None, looked_up: dict[str, _Found | PingError]
-) -> Hosts:
+def _hosts(names: list[str], parsed: _core.Parsed, family: int | None, looked_up: _Answers) -> Hosts:
     if parsed.packed is None:
         parsed.widen([(0, parsed.n)])
     assert parsed.packed is not None
     # Row by row only where something is not an ordinary address.
     if parsed.holds.count(4) == parsed.n and family != 6:
-        _to_loopback(parsed.packed)
-        return Hosts(names, names, parsed.packed, {}, range(parsed.n), {})
+        return _at_loopback(Hosts(names, names, parsed.packed, {}, range(parsed.n), {}))
     return _odd_hosts(names, parsed, family, looked_up)
 
 
-def _odd_hosts(
-    names: list[str], parsed: _core.Parsed, family: int | None, looked_up: dict[str, _Found | PingError]
-) -> Hosts:
+def _odd_hosts(names: list[str], parsed: _core.Parsed, family: int | None, looked_up: _Answers) -> Hosts:
     assert parsed.packed is not None
     addresses: list[str | None] = []
     packed = bytearray()
@@ -159,18 +164,21 @@ def _odd_hosts(
         rows.append(row)
         packed += found.packed
         addresses.append(found.text)
-    _to_loopback(packed)
-    return Hosts(names, addresses, packed, scopes, rows, errors)
+    return _at_loopback(Hosts(names, addresses, packed, scopes, rows, errors))
 
 
-def _to_loopback(packed: bytearray) -> None:
-    """0.0.0.0 and :: are this machine, which answers from its loopback address (RFC 1122 section 3.2.1.3)."""
-    for unspecified, loopback in _LOOPBACK.items():
-        at = packed.find(unspecified)
+def _at_loopback(hosts: Hosts) -> Hosts:
+    """0.0.0.0 and :: are this machine, which is pinged, and answers, at its loopback address (RFC 1122 3.2.1.3)."""
+    addresses = hosts.addresses
+    for unspecified, (loopback, text) in _LOOPBACK.items():
+        at = hosts.packed.find(unspecified)
         while at >= 0:
             if at % 16 == 0:
-                packed[at : at + 16] = loopback
-            at = packed.find(unspecified, at + 1)
+                hosts.packed[at : at + 16] = loopback
+                addresses = list(addresses)
+                addresses[hosts.rows[at // 16]] = text
+            at = hosts.packed.find(unspecified, at + 1)
+    return hosts._replace(addresses=addresses)
 
 
 # --- one -------------------------------------------------------------------------------------------------------------
@@ -182,8 +190,10 @@ def _literal(text: str, packed: bytes, zone: str | None, version: int, family: i
         return unresolvable(f"an IPv{version} address, where IPv{family} was asked for")
     if version == 4:
         return _Found(text, packed, 0)
-    if packed.startswith(_IP4) and family == 6:
-        return unresolvable("an IPv4 address mapped to IPv6, where IPv6 was asked for")
+    if packed.startswith(_IP4):  # which is asked as the IPv4 address it is
+        if family == 6:
+            return unresolvable("an IPv4 address mapped to IPv6, where IPv6 was asked for")
+        return _Found(_core.format_one(4, int.from_bytes(packed[12:], "big")), packed, 0)
     text = _core.format_one(6, int.from_bytes(packed, "big"))
     try:
         return _Found(text, packed, 0) if zone is None else _Found(f"{text}%{zone}", packed, _scope(zone))
@@ -200,55 +210,117 @@ def _scope(zone: str) -> int:
     return int(zone)
 
 
-def look_up(names: Sequence[str], family: int | None) -> dict[str, _Found | PingError]:
-    """The address of each name.  Threads wait for the resolver, so that this one can be interrupted."""
-    import threading
+class _Question:
+    """Names whose addresses somebody wants to know; told(found) is called from another thread, once all are."""
 
-    found: dict[str, _Found | PingError] = {}
-    todo = list(reversed(names))
+    def __init__(self, names: Sequence[str], family: int | None, told: Callable[[_Answers], object]) -> None:
+        self.todo = list(reversed(names))
+        self.family = family
+        self._left = len(names)
+        self._found: _Answers = {}
+        self._told = told
+
+    def answer(self, name: str) -> None:
+        try:
+            self._found[name] = resolve(name, self.family)
+        except Exception as error:  # of a resolver in Python; who asked shall not wait for ever
+            self._found[name] = unresolvable(f"{type(error).__name__}: {error}")
+        if len(self._found) == self._left:
+            self._told(self._found)
+
+
+class _Resolvers:
+    """Threads that wait for the resolver, so that who asks can be interrupted, and need not be waited for by a process
+    that ends.  There are so many at most, for everybody; each ends when there is nothing to ask."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._asked: deque[_Question] = deque()
+        self._threads = 0
+
+    def ask(self, question: _Question) -> None:
+        with self._lock:
+            self._asked.append(question)
+            wanted = min(_RESOLVERS, self._threads + len(question.todo))
+            try:
+                while self._threads < wanted:
+                    threading.Thread(target=self._work, daemon=True).start()
+                    self._threads += 1
+            except RuntimeError:  # no more threads: those there are will do
+                if not self._threads:
+                    self._asked.remove(question)
+                    raise
+
+    def _work(self) -> None:
+        while (job := self._next()) is not None:
+            question, name = job
+            question.answer(name)
+
+    def _next(self) -> tuple[_Question, str] | None:
+        with self._lock:
+            while self._asked and not self._asked[0].todo:
+                self._asked.popleft()
+            if not self._asked:
+                self._threads -= 1
+                return None
+            return self._asked[0], self._asked[0].todo.pop()
+
+
+_resolvers = _Resolvers()
+
+
+def _forget_resolvers() -> None:
+    """A child of fork has none of the threads."""
+    global _resolvers
+    _resolvers = _Resolvers()
+
+
+os.register_at_fork(after_in_child=_forget_resolvers)
+
+
+def look_up(names: Sequence[str], family: int | None) -> _Answers:
+    """The address of each name, different ones."""
+    if not names:
+        return {}
+    answers: list[_Answers] = []
     finished = threading.Semaphore(0)
 
-    def work() -> None:
-        try:
-            while todo:
-                name = todo.pop()
-                found[name] = resolve(name, family)
-        except IndexError:  # another one took the last
-            pass
-        finally:
-            finished.release()
+    def told(found: _Answers) -> None:
+        answers.append(found)
+        finished.release()
 
-    workers = [threading.Thread(target=work, daemon=True) for _ in range(min(_RESOLVERS, len(names)))]
+    question = _Question(names, family, told)
     try:
-        for worker in workers:
-            worker.start()
-        for _ in workers:
-            finished.acquire()
+        _resolvers.ask(question)
+        finished.acquire()
     except BaseException:
-        todo.clear()
+        question.todo.clear()
         raise
-    return found
+    return answers[0]
 
 
-async def _alook_up(names: Sequence[str], family: int | None) -> dict[str, _Found | PingError]:
-    """The same in a thread that nobody waits for: neither who is cancelled meanwhile, nor the end of the event loop."""
+async def _alook_up(names: Sequence[str], family: int | None) -> _Answers:
+    """The same while the event loop goes on."""
     import asyncio
-    import threading
 
     loop = asyncio.get_running_loop()
-    future: asyncio.Future[dict[str, _Found | PingError]] = loop.create_future()
+    future: asyncio.Future[_Answers] = loop.create_future()
 
-    def settle(found: dict[str, _Found | PingError]) -> None:
+    def settle(found: _Answers) -> None:
         if not future.done():
             future.set_result(found)
 
-    def work() -> None:
-        found = look_up(names, family)
+    def told(found: _Answers) -> None:
         with suppress(RuntimeError):  # the loop is closed
             loop.call_soon_threadsafe(settle, found)
 
-    threading.Thread(target=work, daemon=True).start()
-    return await future
+    question = _Question(names, family, told)
+    try:
+        _resolvers.ask(question)
+        return await future
+    except BaseException:
+        question.todo.clear()
+        raise
 
 
 _FAMILIES = {None: socket.AF_UNSPEC, 4: socket.AF_INET, 6: socket.AF_INET6}

@@ -32,7 +32,6 @@ class Lease:
 
     def add(self, count: int, interval: float, adaptive: bool, *, watched: int) -> list[int]:
         """Begins to ping the hosts; their targets."""
-        self._held = held(len(self._hosts.rows), count, interval, self._how)
         for place in range(len(self._hosts.rows)):
             packed = self._hosts.packed[16 * place : 16 * place + 16]
             scope = self._hosts.scopes.get(place)
@@ -40,6 +39,7 @@ class Lease:
             self._places[target] = place
             self._left += 1
             self._shared.leases[target] = self
+        self._held = held(len(self._hosts.rows), count, interval, self._how)
         self._shared.begin(self._held)
         return list(self._places)
 

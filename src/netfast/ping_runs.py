@@ -97,6 +97,11 @@ class Run:
         """Replies that the kernel dropped, that were corrupted, that answer no probe of this run."""
         return self.pinger.losses()
 
+    @property
+    def sent(self) -> int:
+        """Probes, to all hosts."""
+        return sum(memoryview(self.pinger.results()[0]).cast("I"))
+
     def result(self, row: int) -> PingResult:
         """What came of a host so far, without what is kept of single probes; ValueError for one without an address."""
         if row in self._hosts.errors:
@@ -147,13 +152,17 @@ def result_of(
     kept: tuple[bytearray, bytearray] | None = None,
     errors: Sequence[PingError] = (),
 ) -> PingResult:
-    """What came of a host; kept: the RTTs and TTLs of its probes."""
+    """What came of a host; kept: the RTTs and TTLs of its probes.
+
+    What is counted for a whole run is a host's own where there is no other.
+    """
     address = hosts.addresses[row]
     assert address is not None
     rtts, ttls = kept or (bytearray(), bytearray())
     elapsed = time.perf_counter() - start
     counted = pinger.result(target)
-    return PingResult(hosts.names[row], address, how.size, counted, rtts, ttls, errors, elapsed, pinger.losses())
+    losses = pinger.losses() if len(hosts.rows) == 1 else (0, 0, 0)
+    return PingResult(hosts.names[row], address, how.size, counted, rtts, ttls, errors, elapsed, losses)
 
 
 def event_of(hosts: Hosts, event: Event, place: int) -> PingEvent:

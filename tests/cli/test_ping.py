@@ -208,7 +208,9 @@ def test_a_name_without_an_address(netfast: Command) -> None:
         (("-c", "0", "::1"), "argument -c: '0' is out of range"),
         (("-i", "x", "::1"), "argument -i: 'x' is no number"),
         (("-i", "1e3", "::1"), "argument -i: '1e3' is no number"),
-        (("-W", "0", "::1"), "argument -W: '0' is out of range (wanted more than 0)"),
+        (("-W", "0", "::1"), "argument -W: '0' is out of range (wanted 0.001 or more)"),
+        (("-I", "127.0.0.1", "-I", "127.0.0.2", "::1"), "-I 127.0.0.1 and -I 127.0.0.2: wanted a card and an address"),
+        (("--", "-x"), "'-x' is no host"),
         (("-s", "65508", "::1"), "argument -s: '65508' is out of range"),
         (("-t", "0", "::1"), "argument -t: '0' is out of range"),
         (("-Q", "256", "::1"), "argument -Q: '256' is out of range (wanted 0 to 255)"),
@@ -241,13 +243,14 @@ def test_trouble_is_one_line(netfast: Command, arguments: tuple[str, ...], said:
     assert said in run.err
 
 
-@pytest.mark.parametrize("options", [("-f",), ("-i", "0.001"), ("-i", "0"), ("-f", "-i", "1")])
+@pytest.mark.parametrize("options", [("-f",), ("-i", "0.001"), ("-i", "0"), ("-f", "-i", "0.001")])
 def test_floods_need_root(cli: Command, monkeypatch: pytest.MonkeyPatch, options: tuple[str, ...]) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     run = cli("ping", "-c", 1, *options, "127.0.0.1")
     assert (run.code, run.out) == (2, "")
     assert "needs root" in run.err
     assert cli("ping", "-c", 1, "-i", "0.002", "127.0.0.1").code == 0
+    assert cli("ping", "-c", 1, "-f", "-i", "0.2", "127.0.0.1").code == 0
 
 
 def test_who_may_open_no_socket_is_told_what_helps(hosts: lab.Hosts, tool: Callable[[str], str]) -> None:
@@ -356,11 +359,11 @@ def test_json(netfast: Command, hosts: lab.Hosts) -> None:
     assert (error["kind"], error["host"], error["source"]) == ("error", "198.18.1.9", "198.18.1.1")
     assert error["error"]["text"] == "Destination Host Unreachable"
     assert [found["kind"] for found in closing] == ["statistics"] * 2
-    assert {"host": "127.0.0.1", "sent": 1, "received": 1, "loss": 0, "errors": 0, "size": 56}.items() <= closing[
+    assert {"host": "127.0.0.1", "sent": 1, "received": 1, "loss": 0, "failed": 0, "size": 56}.items() <= closing[
         0
     ].items()
     assert closing[0]["min"] == closing[0]["max"] == reply["rtt"]
-    assert {"host": "198.18.1.9", "received": 0, "loss": 1, "errors": 1, "min": None}.items() <= closing[1].items()
+    assert {"host": "198.18.1.9", "received": 0, "loss": 1, "failed": 1, "min": None}.items() <= closing[1].items()
 
 
 def test_quiet_json_is_the_statistics(netfast: Command) -> None:
@@ -447,3 +450,17 @@ def test_lines_on_a_dumb_terminal(terminal: Command) -> None:
     shown = terminal("ping", "-c", 1, "127.0.0.1", "127.0.0.2", env={"TERM": "dumb"})
     assert shown.out.count("bytes from") == 2
     assert "\x1b" not in shown.out
+
+
+def test_a_deadline_over_many_hosts_takes_no_longer(netfast: Command) -> None:
+    start = time.monotonic()
+    run = netfast("ping", "-q", "-c", 1, "-w", 30, "127.0.0.0/19")
+    assert (run.code, run.out.count(" 1 received")) == (0, 8190)
+    assert time.monotonic() - start < 10
+
+
+def test_a_table_of_more_hosts_than_lines_shows_some_and_then_all(terminal: Command) -> None:
+    run = terminal("ping", "-c", 1, "127.0.0.0/25", columns=90)
+    assert run.code == 0
+    assert re.search(r"and \d+ more", run.out)
+    assert all(f"127.0.0.{number} " in run.out.rpartition("host ")[2] for number in range(1, 127))

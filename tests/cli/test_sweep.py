@@ -306,3 +306,22 @@ def test_progress(terminal: Command, netfast: Command) -> None:
 
 def test_no_progress_of_what_is_quick(terminal: Command) -> None:
     assert terminal("sweep", "127.0.0.0/29").err == ""
+
+
+def test_many_retries_wait_no_longer_than_is_allowed(netfast: Command) -> None:
+    # The kernel refuses to send to a broadcast address at once, so that no round takes any time.
+    run = netfast("sweep", "-u", "-r", 60, "-t", 100_000, "255.255.255.255")
+    assert (run.code, run.out) == (1, "255.255.255.255\n")
+
+
+def test_a_program_is_told_of_names_without_address(netfast: Command) -> None:
+    run = netfast("sweep", "--json", "-a", "-u", "127.0.0.1", "nowhere.invalid")
+    alive, unknown = map(json.loads, run.out.splitlines())
+    assert (run.code, alive["is_alive"], unknown["host"], unknown["address"]) == (2, True, "nowhere.invalid", None)
+    assert unknown["error"]["kind"] == "unresolvable"
+
+
+def test_late_replies_are_no_further_probes(netfast: Command, far: lab.FarEnd) -> None:
+    far.play({"198.18.3.1": [[Answer(delay=0.25)]]})
+    run = netfast("sweep", "-s", "-r", 0, "-t", 100, "198.18.3.1", "198.18.3.2", stdin=b"")
+    assert re.search(r" 2 ICMP Echos sent\n", run.err)

@@ -42,8 +42,10 @@ class _Formatter(argparse.HelpFormatter):
 class Parser(argparse.ArgumentParser):
     """The options of one command.  Errors are one line; options and files may come in any order."""
 
-    def __init__(self, command: str, description: str, epilog: str = "", *, misused: int = 2, **more: Any) -> None:
-        """misused: the exit code for wrong arguments."""
+    def __init__(
+        self, command: str, description: str, epilog: str = "", *, operands: str = "file", misused: int = 2, **more: Any
+    ) -> None:
+        """operands: what the arguments are that are no options.  misused: the exit code for wrong ones."""
         super().__init__(
             prog=f"netfast {command}",
             description=description,
@@ -52,6 +54,7 @@ class Parser(argparse.ArgumentParser):
             allow_abbrev=False,
             **more,
         )
+        self._operands = operands
         self._misused = misused
 
     def error(self, message: str) -> NoReturn:
@@ -70,8 +73,18 @@ class Parser(argparse.ArgumentParser):
         given = list(arguments)
         if "--" in given:
             at = given.index("--")
-            given[at:] = [f"./{name}" if name.startswith("-") and name != "-" else name for name in given[at + 1 :]]
-        return self.parse_intermixed_args(given)
+            given[at:] = [self._operand(name) for name in given[at + 1 :]]
+        try:
+            return self.parse_intermixed_args(given)
+        except AttributeError as error:  # what argparse makes of Ctrl-C
+            raise (error.__context__ if isinstance(error.__context__, KeyboardInterrupt) else error) from None
+
+    def _operand(self, text: str) -> str:
+        if not text.startswith("-") or text == "-":
+            return text
+        if self._operands != "file":
+            self.error(f"{text!r} is no {self._operands}")
+        return f"./{text}"
 
 
 def whole(least: int = 0, most: int = LIMIT) -> Callable[[str], int]:
@@ -116,14 +129,15 @@ def size(text: str) -> int:
     return value
 
 
-def number(*, more_than_none: bool = False) -> Callable[[str], float]:
-    """An option's type: a number of seconds, milliseconds or the like, such as 10 or 0.2."""
+def number(*, least: float = 0, most: float) -> Callable[[str], float]:
+    """An option's type: a number of seconds, milliseconds or the like in a range, such as 10 or 0.2."""
 
     def parse(text: str) -> float:
         if not re.fullmatch(r"[0-9]{1,9}(\.[0-9]{0,9})?|\.[0-9]{1,9}", text):
             raise argparse.ArgumentTypeError(f"{text!r} is no number (wanted one such as 10 or 0.2)")
-        if more_than_none and float(text) == 0:
-            raise argparse.ArgumentTypeError(f"{text!r} is out of range (wanted more than 0)")
+        if not least <= float(text) <= most:
+            wanted = f"{least:g} or more" if float(text) < least else f"at most {most:g}"
+            raise argparse.ArgumentTypeError(f"{text!r} is out of range (wanted {wanted})")
         return float(text)
 
     return parse

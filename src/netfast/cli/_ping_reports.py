@@ -10,11 +10,12 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from . import _output
 from ._output import Column, Style
-from ._pings import leaves_from, milliseconds, sender
+from ._pings import leaves_from, milliseconds
 
 if TYPE_CHECKING:
     from rich.live import Live
@@ -52,7 +53,7 @@ class Host:
     def __init__(self, run: Run, row: int, address: str) -> None:
         self._run, self._row = run, row
         self.name, self.address = run.names[row], address
-        self.sent = 0
+        self.sent = self.received = 0
         self.first_sent = self.last_sent = 0.0
         self.answered = -1  # the highest index of a probe that was
         self.most_open = 0  # the most probes that were waited for at a time
@@ -85,6 +86,7 @@ class Host:
         self.trail.put(index, _PENDING)
 
     def _note_reply(self, index: int, rtt: float) -> None:
+        self.received += 1
         self.answered = max(self.answered, index)
         self.most_open = max(self.most_open, self.sent - index)
         self.smoothed = rtt if self.smoothed is None else self.smoothed + (rtt - self.smoothed) / 8
@@ -123,6 +125,7 @@ class Report:
         known = ((row, address) for row, address in enumerate(run.addresses) if address is not None)
         self.hosts = {row: Host(run, row, address) for row, address in known}
         self.unknown = 0  # hosts without an address
+        self._wanting = set(self.hosts)  # those that have neither answered as often as is wanted nor failed
         self.lines: list[str] = []  # that `show` shall print
 
     def begin(self) -> None:
@@ -138,7 +141,14 @@ class Report:
             _output.complain(f"{event.host}: {event.error}")
         else:
             host.note(event)
+            if host.errors or host.received >= (self.options.count or math.inf):
+                self._wanting.discard(event.row)
             self.tell(host, event)
+
+    @property
+    def has_enough(self) -> bool:
+        """Whether each host has answered as often as is wanted, or failed."""
+        return not self._wanting
 
     def tell(self, host: Host, event: PingEvent) -> None:
         """Says it, now or when `show` is called."""
@@ -219,7 +229,8 @@ class _Objects(Report):
         for host in self.hosts.values():
             figures = host.figures().to_dict()
             del figures["rtts"], figures["ttls"]  # each has been said
-            _output.say(json.dumps({"kind": "statistics", **figures, "errors": host.errors}))
+            del figures["errors"]
+            _output.say(json.dumps({"kind": "statistics", **figures, "failed": host.errors}))
 
 
 class _Table(Report):
@@ -242,18 +253,23 @@ class _Table(Report):
 
     def show(self) -> None:
         if self._is_stale and time.monotonic() >= self._due:
-            self._draw()
+            self._draw(max(1, self._live.console.height - 3))
             self._is_stale = False
             self._due = time.monotonic() + self._EVERY
 
-    def _draw(self) -> None:
+    def _draw(self, most: int | None) -> None:
+        """The first so many hosts, which are as many as can be seen."""
         from rich.text import Text
 
         style = _output.style(self.options.color)  # anew, for the window may have got another size
-        self._live.update(Text.from_ansi(_table(list(self.hosts.values()), style), no_wrap=True), refresh=True)
+        hosts = list(islice(self.hosts.values(), most))
+        table = _table(hosts, style)
+        if more := len(self.hosts) - len(hosts):
+            table += f"\nand {more:,} more"
+        self._live.update(Text.from_ansi(table, no_wrap=True), refresh=True)
 
     def end(self) -> None:
-        self._draw()
+        self._draw(None)
         self._live.stop()
         for host in self.hosts.values():
             if host.error is not None:
@@ -291,11 +307,10 @@ def _way(host: Host, options: argparse.Namespace) -> str:
     """Where probes leave, for who chose that."""
     if not options.sender:
         return ""
-    how = sender(options)
-    source = how.get("source", "")
+    source = options.sender.get("source", "")
     with suppress(OSError):  # then no probe leaves, either
-        source = leaves_from(host.address, **how)
-    return f"from {source} {how.get('interface', '')}: "
+        source = leaves_from(host.address, **options.sender)
+    return f"from {source} {options.sender.get('interface', '')}: "
 
 
 def _who(host: Host, address: str | None) -> str:

@@ -30,9 +30,15 @@ def add_sender(parser: Parser) -> None:
     )
 
 
-def sender(options: argparse.Namespace) -> dict[str, str]:
+def sender(parser: Parser, options: argparse.Namespace) -> dict[str, str]:
     """The card and the address, as netfast.icmp and `leaves_from` take them."""
-    return {"source" if _is_address(text) else "interface": text for text in options.sender}
+    found: dict[str, str] = {}
+    for text in options.sender:
+        kind = "source" if _is_address(text) else "interface"
+        if kind in found:
+            parser.error(f"-I {found[kind]} and -I {text}: wanted a card and an address, not two of a kind")
+        found[kind] = text
+    return found
 
 
 def _is_address(text: str) -> bool:

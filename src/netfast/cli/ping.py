@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from ..ping_runs import Run
 
 _TICK = 0.1  # seconds between two looks at the clock
+SECONDS = 1e6  # that anything may take
 _SHORT = 0.002  # an interval that only root may ask for, as in ping(8)
 
 
@@ -29,9 +30,10 @@ def _parser() -> Parser:
         "Sends echo requests to hosts and prints what comes back, line for line as ping(8) of iputils does. Several "
         "hosts are a live table on a terminal; anywhere else, their lines are mixed as they come.",
         "examples:\n  netfast ping -c 4 example.org\n  netfast ping 192.0.2.1 2001:db8::1 example.org\n"
-        "  netfast ping --json -c 10 -i 0.2 192.0.2.1 | jq .rtt\n\n"
+        "  netfast ping --json -c 10 -i 0.2 192.0.2.1 | jq 'select(.kind == \"reply\").rtt'\n\n"
         "Nothing is looked up in reverse. Ctrl-C ends with the statistics, Ctrl-\\ prints a short line of them.\n\n"
         "Exit codes: 0 every host answered (with -w: -c times), 1 one did not, 2 a name has no address, or trouble.",
+        operands="host",
     )
     parser.add_argument(
         "hosts", metavar="HOST", nargs="+", help="a name, an address (with a zone: fe80::1%%eth0) or a prefix"
@@ -39,7 +41,11 @@ def _parser() -> Parser:
     probes = parser.add_argument_group("probes")
     probes.add_argument("-c", dest="count", type=whole(1), metavar="N", help="so many to each host (default: no end)")
     probes.add_argument(
-        "-i", dest="interval", type=number(), metavar="S", help="seconds between two to a host (1); below 0.002: root"
+        "-i",
+        dest="interval",
+        type=number(most=SECONDS),
+        metavar="S",
+        help="seconds between two to a host (1); below 0.002: root",
     )
     probes.add_argument(
         "-f",
@@ -58,11 +64,11 @@ def _parser() -> Parser:
     add_sender(parser)
     waiting = parser.add_argument_group("waiting")
     waiting.add_argument(
-        "-W", dest="timeout", type=number(more_than_none=True), default=2.0, metavar="S",
+        "-W", dest="timeout", type=number(least=0.001, most=SECONDS), default=2.0, metavar="S",
         help="seconds after which a reply is late, and its probe lost (2)",
     )  # fmt: skip
     waiting.add_argument(
-        "-w", dest="deadline", type=number(more_than_none=True), metavar="S",
+        "-w", dest="deadline", type=number(least=0.001, most=SECONDS), metavar="S",
         help="seconds after which all ends; until then, probes are sent until -c of them are answered or one fails",
     )  # fmt: skip
     _add_output(parser)
@@ -94,6 +100,7 @@ def run(arguments: Sequence[str]) -> int:
     parser = _parser()
     options = parser.parse(arguments)
     _set_interval(parser, options)
+    options.sender = sender(parser, options)
     with begun(parser, TROUBLE, options.hosts, **_how(options)) as run:
         if (why := _no_way(run, options)) is not None:
             _output.complain(f"connect: {why}")
@@ -109,11 +116,9 @@ def run(arguments: Sequence[str]) -> int:
 def _set_interval(parser: Parser, options: argparse.Namespace) -> None:
     if options.interval is None:
         options.interval = 0.0 if options.flood else 1.0
-    if os.geteuid() != 0:
-        if options.flood:
-            parser.error("-f needs root")
-        if options.interval < _SHORT:
-            parser.error(f"an interval of less than {_SHORT} s needs root")
+    if os.geteuid() != 0 and options.interval < _SHORT:
+        what = f"an interval of less than {_SHORT} s" if options.interval or not options.flood else "-f without -i"
+        parser.error(f"{what} needs root")
 
 
 def _how(options: argparse.Namespace) -> dict[str, Any]:
@@ -130,7 +135,7 @@ def _how(options: argparse.Namespace) -> dict[str, Any]:
         "dont_fragment": options.pmtu == "do",
         "sent": True,
         "family": options.family,
-        **sender(options),
+        **options.sender,
     }
 
 
@@ -138,7 +143,7 @@ def _watch(run: Run, report: Report, options: argparse.Namespace) -> None:
     """Tells what happens until all is done, enough has come, the deadline is over or Ctrl-C comes."""
     until = time.monotonic() + (options.deadline or math.inf)
     try:
-        while not (run.done or _is_enough(report, options)) and (left := until - time.monotonic()) > 0:
+        while not (run.done or (options.deadline and report.has_enough)) and (left := until - time.monotonic()) > 0:
             _tell(run, report, min(left, _TICK))
     except KeyboardInterrupt:
         _tell(run, report, 0)
@@ -150,19 +155,11 @@ def _tell(run: Run, report: Report, seconds: float) -> None:
     report.show()
 
 
-def _is_enough(report: Report, options: argparse.Namespace) -> bool:
-    """With a deadline: whether each host has answered as often as is wanted, or failed."""
-    wanted = options.count or math.inf
-    return options.deadline is not None and all(
-        host.errors or host.figures().received >= wanted for host in report.hosts.values()
-    )
-
-
 def _code(report: Report, options: argparse.Namespace) -> int:
     if report.unknown:
         return TROUBLE
     wanted = options.count if options.count and options.deadline else 1
-    return DONE if all(host.figures().received >= wanted for host in report.hosts.values()) else NO_MATCH
+    return DONE if all(host.received >= wanted for host in report.hosts.values()) else NO_MATCH
 
 
 def _no_way(run: Run, options: argparse.Namespace) -> str | None:
@@ -170,7 +167,7 @@ def _no_way(run: Run, options: argparse.Namespace) -> str | None:
     if len(run.names) > 1 or run.addresses[0] is None:
         return None
     try:
-        leaves_from(run.addresses[0], **sender(options))
+        leaves_from(run.addresses[0], **options.sender)
     except OSError as error:
         return error.strerror or str(error)
     return None

@@ -27,6 +27,7 @@ _REACHABLE, _UNREACHABLE, _UNKNOWN, _MISUSED, _TROUBLE = range(5)
 _MANY = 1 << 16  # addresses that are pinged without further question
 _PAUSE = 0.05  # seconds between two writes
 _BACKOFF = 1.5  # each time it asks again, it waits so much longer
+_PATIENCE = 600_000  # milliseconds, but never longer than this
 
 
 def _parser() -> Parser:
@@ -37,6 +38,7 @@ def _parser() -> Parser:
         "  netfast sweep -aue 192.0.2.1 example.org\n  netfast sweep --json 192.0.2.0/24 | jq .rtt\n\n"
         "Exit codes, as fping's: 0 all were alive, 1 some were not, 2 a name has no address, 3 wrong arguments, "
         "4 the system would not let it.",
+        operands="host",
         misused=_MISUSED,
     )
     parser.add_argument(
@@ -64,7 +66,7 @@ def _add_results(parser: Parser) -> None:
     group.add_argument("-e", "--elapsed", action="store_true", help="how long the reply took")
     group.add_argument("-s", "--summary", action="store_true", help="totals at the end, on standard error")
     group.add_argument("-q", "--quiet", action="store_true", help="only what -a, -u and -s ask for")
-    add_json(group, "a JSON object a line for each host: host, address, is_alive, rtt (seconds), ttl, error")
+    add_json(group, "each as a JSON object: host, address, is_alive, rtt (seconds), ttl, error")
 
 
 def _add_probes(parser: Parser) -> None:
@@ -73,14 +75,16 @@ def _add_probes(parser: Parser) -> None:
         "-r", "--retry", type=whole(0, 100), default=1, metavar="N", help="ask those that are silent N times more (1)"
     )
     group.add_argument(
-        "-t", "--timeout", type=number(more_than_none=True), default=500.0, metavar="MS",
+        "-t", "--timeout", type=number(least=1, most=_PATIENCE), default=500.0, metavar="MS",
         help=f"milliseconds to wait for a reply (500), and each time {_BACKOFF} times as long",
     )  # fmt: skip
     speed = group.add_mutually_exclusive_group()
     speed.add_argument(
-        "--rate", type=number(more_than_none=True), metavar="N", help="probes a second (1000; loopback: no limit)"
+        "--rate", type=number(least=0.001, most=1e9), metavar="N", help="probes a second (1000; loopback: no limit)"
     )
-    speed.add_argument("-i", "--interval", type=number(), metavar="MS", help="milliseconds between two probes, or 0")
+    speed.add_argument(
+        "-i", "--interval", type=number(most=_PATIENCE), metavar="MS", help="milliseconds between two probes, or 0"
+    )
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -89,13 +93,13 @@ def run(arguments: Sequence[str]) -> int:
     hosts = _hosts(parser, options)
     _refuse_many(parser, options, hosts)
     how = {"count": 1, "rate": _rate(options), "timeout": options.timeout / 1000, "family": options.family}
-    how |= sender(options)
+    how |= sender(parser, options)
     with begun(parser, _TROUBLE, hosts, **how) as run:
         sweep = _Sweep(run, options)
         try:
             sweep.ask(run, range(len(run.names)))
             for _ in range(options.retry):
-                how["timeout"] *= _BACKOFF
+                how["timeout"] = min(how["timeout"] * _BACKOFF, _PATIENCE / 1000)
                 sweep.ask_again(parser, how)
             sweep.finish()
         finally:  # on Ctrl-C, too
@@ -198,12 +202,15 @@ class _Sweep:
     def ask(self, run: Run, rows: Sequence[int]) -> None:
         """Takes what a run tells; rows: which host each of its own is."""
         before = self._tally.settled
-        while not run.done:
-            events = run.wait(_PAUSE)
-            self._take(events, rows)
-            if not events or self._results.is_due():
-                asked = min(self._tally.settled - before, len(rows))
-                self._results.show(f"{asked:,} of {len(rows):,} asked, {len(self._tally.rtts):,} alive")
+        try:
+            while not run.done:
+                events = run.wait(_PAUSE)
+                self._take(events, rows)
+                if not events or self._results.is_due():
+                    settled = self._tally.settled - before
+                    self._results.show(f"{settled:,} of {len(rows):,} asked, {len(self._tally.rtts):,} alive")
+        finally:
+            self._tally.sent += run.sent
 
     def ask_again(self, parser: Parser, how: dict[str, object]) -> None:
         """Those that have an address and are silent."""
@@ -215,11 +222,20 @@ class _Sweep:
     def _silent(self) -> Iterator[int]:
         return (row for row, address in enumerate(self._addresses) if address is not None and not self._alive[row])
 
+    def _unreachable(self) -> Iterator[int]:
+        """Those without an address are named elsewhere, but not for programs."""
+        return (
+            (row for row in range(len(self._names)) if not self._alive[row]) if self._options.json else self._silent()
+        )
+
     def _take(self, events: Sequence[PingEvent], rows: Sequence[int]) -> None:
         tally = self._tally
         for event in events:
-            if event.kind == "reply" or event.kind == "late":  # late ones are alive, too
+            if event.kind == "reply":
                 tally.replies += 1
+                self._take_reply(event, rows[event.row])
+            elif event.kind == "late":  # those are alive, too
+                tally.late += 1
                 self._take_reply(event, rows[event.row])
             elif event.kind == "timeout":
                 tally.timeouts += 1
@@ -238,6 +254,7 @@ class _Sweep:
     def _take_error(self, event: PingEvent, error: PingError, row: int) -> None:
         if self._addresses[row] is None:
             self._tally.unknown += 1
+            self._errors[row] = error
             _output.complain(f"{event.host}: {error}")
         else:
             self._tally.errors += 1
@@ -246,7 +263,7 @@ class _Sweep:
     def finish(self) -> None:
         """All have been asked."""
         if self._options.unreachable:
-            for row in self._silent():
+            for row in self._unreachable():
                 state = _State(self._names[row], self._addresses[row], False, None, None, self._errors.get(row))
                 self._results.add(self._line(state, False))
         self._results.show()
@@ -255,7 +272,8 @@ class _Sweep:
 
     def _complain_of_this_machine(self) -> None:
         """What it refused to send, each reason once."""
-        errors = (error for row, error in self._errors.items() if not self._alive[row] and error.source is None)
+        errors = (self._errors[row] for row in self._silent() if row in self._errors)
+        errors = (error for error in errors if error.source is None)
         for text, n in Counter(error.text for error in errors).items():
             _output.complain(f"{text} ({n:,} of {len(self._names):,} hosts)")
 
@@ -276,7 +294,7 @@ class _Tally:
     """What has come of the probes."""
 
     def __init__(self) -> None:
-        self.replies = self.timeouts = self.errors = 0
+        self.sent = self.replies = self.late = self.timeouts = self.errors = 0
         self.unknown = 0  # names without an address
         self.rtts: list[float] = []  # of the first reply of each host
 
@@ -333,8 +351,8 @@ def _summary(tally: _Tally, targets: int, seconds: float) -> str:
         (tally.unknown, "unknown addresses"),
         None,
         (tally.timeouts, "timeouts (waiting for response)"),
-        (tally.settled, "ICMP Echos sent"),
-        (tally.replies, "ICMP Echo Replies received"),
+        (tally.sent, "ICMP Echos sent"),
+        (tally.replies + tally.late, "ICMP Echo Replies received"),
         (tally.errors, "other ICMP received"),
         None,
     )

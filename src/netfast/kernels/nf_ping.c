@@ -299,16 +299,24 @@ static bool reserve_straggler(nf_ping *ping)
     return true;
 }
 
-/* Makes the next place of the ring free; false if that cannot be. */
-static bool make_place(nf_ping *ping)
+static void give_up(nf_ping *ping, nf_ping_probe *probe, int64_t real)
+{
+    probe->state = LOST;
+    ping->targets[probe->target].waiting--;
+    note(ping, probe->target, NF_EVENT_TIMEOUT, probe->index, real);
+    settle(ping, probe->target, real);
+}
+
+/* Makes the next place of the ring free.  Without memory for one more straggler, that is lost before its time. */
+static void make_place(nf_ping *ping, int64_t real)
 {
     uint64_t number = ping->next - GENERATION;
     if (ping->next <= GENERATION || !is_waiting(ping, in_ring(ping, number)))
-        return true;
-    if (!reserve_straggler(ping))
-        return false;
-    stragglers(ping)[ping->straggler_count++] = (nf_ping_straggler){number, *in_ring(ping, number)};
-    return true;
+        return;
+    if (reserve_straggler(ping))
+        stragglers(ping)[ping->straggler_count++] = (nf_ping_straggler){number, *in_ring(ping, number)};
+    else
+        give_up(ping, in_ring(ping, number), real);
 }
 
 static bool is_full(const nf_ping *ping)
@@ -345,9 +353,8 @@ static int64_t next_due(const nf_ping_target *t, int64_t now)
 static void launch(nf_ping *ping, uint32_t target, nf_clocks now, uint8_t state)
 {
     nf_ping_target *t = &ping->targets[target];
+    make_place(ping, now.real);
     uint32_t index = t->sent++;
-    if (!make_place(ping))
-        ping->lost_events = true;               /* no memory: the caller says so */
     *in_ring(ping, ping->next++) = (nf_ping_probe){now, target, t->serial, index, state};
     if (ping->oldest_waiting + GENERATION < ping->next)
         ping->oldest_waiting = ping->next - GENERATION;
@@ -558,12 +565,7 @@ void nf_ping_expire(nf_ping *ping, nf_clocks now)
 {
     pass_settled(ping);             /* targets may have been removed */
     while (nf_ping_expiry(ping) <= now.mono) {
-        nf_ping_probe *probe = oldest(ping);
-        uint32_t target = probe->target;
-        probe->state = LOST;
-        ping->targets[target].waiting--;
-        note(ping, target, NF_EVENT_TIMEOUT, probe->index, now.real);
+        give_up(ping, oldest(ping), now.real);
         pass_settled(ping);
-        settle(ping, target, now.real);
     }
 }

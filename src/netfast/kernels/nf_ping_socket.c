@@ -21,7 +21,7 @@ enum { BATCH_MAX = 64, BATCH_BYTES = 256 << 10, DRAIN_MAX = 64 };
 enum { IP_HEADER_MAX = 60, CONTROL = 256 };
 enum { OVERHEAD = 512 };        /* what the kernel charges a small message, halved as it doubles what it is asked for */
 enum { SEND_TRIES = 64 };
-enum { SMALL = 256 };           /* payload: the kernel believes in no path with an MTU under 552 (route/min_pmtu) */
+enum { SMALL = 256 };           /* bytes of payload that nearly every path takes whole */
 
 struct nf_ping_inbox {
     uint32_t batch, room;       /* messages a call, bytes each */
@@ -161,8 +161,8 @@ static bool set_options(const nf_ping_socket *s, const nf_ping_options *options)
                && set(s->fd, IPPROTO_IP, IP_MULTICAST_TTL, options->ttl);
     if (options->tos >= 0)
         done = done && set(s->fd, IPPROTO_IP, IP_TOS, options->tos);
-    /* What fits any path has DF set either way; the kernel looks for no IP id then, which is 3 % of a probe.  Where a
-     * link is that narrow, send_once takes it back. */
+    /* What fits the path has DF set either way; the kernel looks for no IP id then, which is 3 % of a probe.  Where a
+     * link turns out to be too narrow, allow_fragments takes it back. */
     if (options->dont_fragment || options->payload <= SMALL)
         done = done && set(s->fd, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_DO);
     return done;
@@ -237,7 +237,7 @@ static nf_open_step open_steps(nf_ping_socket *s, const nf_ping_options *options
 nf_open_step nf_ping_open(nf_ping_socket *s, bool ip6, const nf_ping_options *options)
 {
     uint16_t id = s->id;
-    *s = (nf_ping_socket){.fd = -1, .ip6 = ip6, .id = id, .keeps_whole = options->dont_fragment};
+    *s = (nf_ping_socket){.fd = -1, .ip6 = ip6, .id = id, .fragments = !options->dont_fragment};
     nf_open_step step = open_steps(s, options);
     if (step != NF_OPENED) {
         int number = errno;
@@ -319,6 +319,13 @@ static bool quotes_ours(const nf_ping_socket *s, const uint8_t *quoted, size_t s
     return nf_echo_read(quoted, size, s->ip6 ? NF_ECHO_REQUEST6 : NF_ECHO_REQUEST, echo) && echo->id == s->id;
 }
 
+/* A link was too narrow for a probe that may be cut: the kernel decides about DF again, as it does by itself. */
+static void allow_fragments(nf_ping_socket *s)
+{
+    s->fragments = false;       /* done */
+    set(s->fd, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_WANT);
+}
+
 /* What was in the error queue: how many errors of others, and the MTU of this machine's own last refusal to send. */
 typedef struct {
     uint32_t messages, mtu;
@@ -346,6 +353,8 @@ static heard receive_errors(nf_ping_socket *s, nf_ping *ping)
             continue;
         nf_ping_error error = error_of(e);
         nf_echo echo;
+        if (error.number == EMSGSIZE && error.origin == NF_ORIGIN_ICMP && s->fragments)
+            allow_fragments(s);
         if (error.origin == NF_ORIGIN_LOCAL) {
             all.mtu = error.number == EMSGSIZE ? error.info : all.mtu;
             continue;
@@ -379,9 +388,8 @@ static int send_once(nf_ping_socket *s, nf_ping *ping, const struct sockaddr_in6
         *mtu = errors.mtu ? errors.mtu : *mtu;
         if (number == EAGAIN || number == ENOBUFS)
             return number;
-        if (number == EMSGSIZE && !s->keeps_whole) {
-            s->keeps_whole = true;
-            set(s->fd, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_WANT);
+        if (number == EMSGSIZE && s->fragments) {
+            allow_fragments(s);
         } else if (number == before && errors.messages == 0) {
             return number;
         } else {

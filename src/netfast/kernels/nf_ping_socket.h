@@ -35,7 +35,7 @@ typedef enum { NF_OPENED, NF_NO_SOCKET, NF_NO_OPTION, NF_NO_INTERFACE, NF_NO_SOU
 typedef struct {
     int fd;                     /* -1: closed */
     bool ip6, raw;
-    bool keeps_whole;           /* DF is set because the caller wants it, not because it is cheaper */
+    bool fragments;             /* probes that are too large for a link may be cut: DF is set only because it is cheaper */
     bool stamps;                /* the kernel was seen to stamp what comes when it comes */
     uint16_t id;
     uint32_t payload;
