@@ -11,7 +11,6 @@ TIMEOUT: int
 ERROR: int
 DONE: int
 SENT: int
-PAYLOAD_MAX: int
 
 Event = tuple[int, int, int, str | None, float, int | None, int, float, Fields | None]
 Result = tuple[int, int, int, int, int, float, float, float, float, float, float, int]

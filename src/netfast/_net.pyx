@@ -24,7 +24,6 @@ import os
 # Kinds of events: a host is watched for those whose bits are set, `1 << ERROR | 1 << DONE`.
 REPLY, DUPLICATE, LATE, TIMEOUT = nf.NF_EVENT_REPLY, nf.NF_EVENT_DUPLICATE, nf.NF_EVENT_LATE, nf.NF_EVENT_TIMEOUT
 ERROR, DONE, SENT = nf.NF_EVENT_ERROR, nf.NF_EVENT_DONE, nf.NF_EVENT_SENT
-PAYLOAD_MAX = nf.NF_ICMP_PAYLOAD_MAX
 
 cdef enum:                   # nanoseconds
     SLICE = 50_000_000       # between two looks at signals

@@ -5,19 +5,7 @@ cdef extern from "<stdbool.h>":
     ctypedef bint c_bool "bool"
 
 cdef extern from "nf_icmp.h" nogil:
-    enum: NF_ICMP_COOKIE, NF_ICMP_HEADER, NF_ICMP_PAYLOAD_MAX
-
-    ctypedef struct nf_echo:
-        uint16_t id
-        uint16_t sequence
-        uint64_t cookie
-        uint32_t size
-        c_bool has_cookie
-
-    uint64_t nf_checksum_sum(const uint8_t* data, size_t size)
-    uint16_t nf_checksum_fold(uint64_t sum)
-    uint64_t nf_echo_template(uint8_t* message, size_t payload, uint8_t type, uint16_t id)
-    void nf_echo_stamp(uint8_t* message, size_t payload, uint64_t sum, uint16_t sequence, uint64_t cookie)
+    enum: NF_ICMP_COOKIE
 
 cdef extern from "nf_ping.h" nogil:
     enum: NF_NEVER, NF_SECOND, NF_NO_TARGET

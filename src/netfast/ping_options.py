@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 COUNT_MAX = 2**31 - 1
 SECONDS_MAX = 1e6
+_PAYLOAD_MAX = 65507  # 65,535 less the headers of IPv4 and ICMP
 _FLOOD = 0.01  # with interval=0, the longest wait for a reply before the next probe: ping(8)'s flood
 _USUAL_RATE = 1000.0  # probes a second that no network minds; loopback takes what it is given
 
@@ -83,7 +84,7 @@ def how_of(
     how = How(
         timeout=checked_seconds("timeout", timeout, more_than_none=True),
         rate=None if rate is None else _rate(rate),
-        size=checked_int("size", size, 0, 65507),
+        size=checked_int("size", size, 0, _PAYLOAD_MAX),
         ttl=-1 if ttl is None else checked_int("ttl", ttl, 1, 255),
         tos=-1 if tos is None else checked_int("tos", tos, 0, 255),
         dont_fragment=_flag("dont_fragment", dont_fragment),

@@ -1,4 +1,4 @@
-/* ping_test.c - what a ping knows, in made-up time: random networks against counts kept by hand, then each rule alone. */
+/* ping_test.c - what a ping knows, in made-up time: random networks against counts kept by hand, then each rule. */
 #define _GNU_SOURCE
 #include "nf_ping.h"
 
@@ -94,7 +94,8 @@ static int by_time(const void *a, const void *b)
 
 /* The rules once more, from the contract: a reply in time is received once, one behind the timeout is late, any further
  * one a duplicate; an error ends the wait, but a reply in time still counts. */
-static void keep_count(tally *t, const arrival *a, int64_t sent, int64_t timeout, uint64_t *corrupted, uint64_t *foreign)
+static void keep_count(tally *t, const arrival *a, int64_t sent, int64_t timeout, uint64_t *corrupted,
+                       uint64_t *foreign)
 {
     int64_t rtt = a->time - sent;
     uint32_t *probe = &t->state[a->index];

@@ -12,9 +12,9 @@ enum { WAITING, ANSWERED, LATE, LOST, FAILED }; /* states of a probe */
 #define STRAGGLERS_MAX ((size_t)1 << 22)        /* 256 MB: who waits for more waits until some are lost */
 #define UNCOOKIED_MAX (GENERATION / 2)          /* under way at most where the sequence alone names a probe */
 #define CATCH_UP (NF_SECOND / 100)              /* of what was missed so much is made good, no more: no bursts */
-/* Where the kernel has no room, a target is tried again after 1, 2, 4 ... ms, any other a millisecond later at the soonest.
- * A full table of neighbours gives up its dead after three seconds each (neigh/default/retrans_time_ms), so a target gets
- * its turn within a few tries; one that has had more, and more time, has failed. */
+/* Where the kernel has no room, a target is tried again after 1, 2, 4 ... ms, any other a millisecond later at the
+ * soonest.  A full table of neighbours gives up its dead after three seconds each (neigh/default/retrans_time_ms), so a
+ * target gets its turn within a few tries; one that has had more, and more time, has failed. */
 #define PAUSE (NF_SECOND / 1000)
 #define PAUSE_DOUBLINGS 10
 #define REFUSALS_MAX 20
@@ -26,7 +26,7 @@ bool nf_ping_is_ip6(const uint8_t address[16])
     return memcmp(address, mapped, sizeof mapped) != 0;
 }
 
-/* ---- memory ------------------------------------------------------------------------------------------------------- */
+/* ---- memory ----------------------------------------------------------------------------------------------------- */
 
 bool nf_ping_init(nf_ping *ping, const uint64_t key[2], int64_t timeout, int64_t gap, bool has_cookie)
 {
@@ -54,13 +54,12 @@ void nf_ping_free(nf_ping *ping)
     memset(ping, 0, sizeof *ping);
 }
 
-/* Room for so many items at *block; what is there stays. */
-static bool grow(void *block, size_t count, size_t size)
+/* A block with room for so many items; what is there stays.  Without memory the same one, and *fine is false. */
+static void *grown(void *block, size_t count, size_t size, bool *fine)
 {
-    void *larger = realloc(*(void **)block, count * size);
-    if (larger)
-        *(void **)block = larger;
-    return larger != NULL;
+    void *larger = realloc(block, count * size);
+    *fine = *fine && larger;
+    return larger ? larger : block;
 }
 
 bool nf_ping_reserve(nf_ping *ping, uint32_t more)
@@ -73,15 +72,17 @@ bool nf_ping_reserve(nf_ping *ping, uint32_t more)
     uint64_t room = wanted > 2 * (uint64_t)ping->target_room ? wanted : 2 * (uint64_t)ping->target_room;
     if (room >= NF_NO_TARGET)
         room = wanted;
-    if (!grow(&ping->targets, room, sizeof *ping->targets) || !grow(&ping->place, room, sizeof *ping->place)
-        || !grow(&ping->schedules[0].turns, room, sizeof(nf_ping_turn))
-        || !grow(&ping->schedules[1].turns, room, sizeof(nf_ping_turn)))
-        return false;
-    ping->target_room = (uint32_t)room;
-    return true;
+    bool fine = true;
+    ping->targets = grown(ping->targets, room, sizeof *ping->targets, &fine);
+    ping->place = grown(ping->place, room, sizeof *ping->place, &fine);
+    for (int i = 0; i < 2; i++)
+        ping->schedules[i].turns = grown(ping->schedules[i].turns, room, sizeof *ping->schedules[i].turns, &fine);
+    if (fine)
+        ping->target_room = (uint32_t)room;
+    return fine;
 }
 
-/* ---- the schedules: heaps that say where each target is in them --------------------------------------------------- */
+/* ---- the schedules: heaps that say where each target is in them ------------------------------------------------- */
 
 static bool is_before(nf_ping_turn a, nf_ping_turn b)
 {
@@ -148,7 +149,7 @@ static const nf_ping_schedule *first_due(const nf_ping *ping)
     return found;
 }
 
-/* ---- events ------------------------------------------------------------------------------------------------------- */
+/* ---- events ----------------------------------------------------------------------------------------------------- */
 
 static nf_ping_event *note(nf_ping *ping, uint32_t target, nf_event_kind kind, uint32_t index, int64_t real)
 {
@@ -156,12 +157,12 @@ static nf_ping_event *note(nf_ping *ping, uint32_t target, nf_event_kind kind, u
         return &ping->nowhere;
     if (ping->event_count == ping->event_room) {
         size_t room = ping->event_room ? 2 * ping->event_room : 64;
-        nf_ping_event *events = realloc(ping->events, room * sizeof *events);
-        if (!events) {
+        bool fine = true;
+        ping->events = grown(ping->events, room, sizeof *ping->events, &fine);
+        if (!fine) {
             ping->lost_events = true;
             return &ping->nowhere;
         }
-        ping->events = events;
         ping->event_room = room;
     }
     nf_ping_event *event = &ping->events[ping->event_count++];
@@ -180,7 +181,7 @@ static void settle(nf_ping *ping, uint32_t target, int64_t real)
     note(ping, target, NF_EVENT_DONE, 0, real);
 }
 
-/* ---- targets ------------------------------------------------------------------------------------------------------ */
+/* ---- targets ---------------------------------------------------------------------------------------------------- */
 
 uint32_t nf_ping_add(nf_ping *ping, const uint8_t address[16], uint32_t scope, uint32_t count, int64_t interval,
                      int64_t due)
@@ -223,13 +224,16 @@ static bool is_of(const nf_ping *ping, const nf_ping_probe *probe)
     return ping->targets[probe->target].serial == probe->serial;
 }
 
-/* ---- probes under way --------------------------------------------------------------------------------------------- */
+/* ---- probes under way ------------------------------------------------------------------------------------------- */
 
 static int64_t later(int64_t a, int64_t b) { return a > b ? a : b; }
 
 static nf_ping_probe *in_ring(const nf_ping *ping, uint64_t number) { return &ping->probes[number % GENERATION]; }
 
-static bool is_kept(const nf_ping *ping, uint64_t number) { return number < ping->next && ping->next - number <= GENERATION; }
+static bool is_kept(const nf_ping *ping, uint64_t number)
+{
+    return number < ping->next && ping->next - number <= GENERATION;
+}
 
 static nf_ping_straggler *stragglers(const nf_ping *ping) { return ping->stragglers + ping->first_straggler; }
 
@@ -293,10 +297,11 @@ static bool reserve_straggler(nf_ping *ping)
         return true;
     }
     size_t room = ping->straggler_room ? 2 * ping->straggler_room : 256;
-    if (!grow(&ping->stragglers, room, sizeof *ping->stragglers))
-        return false;
-    ping->straggler_room = room;
-    return true;
+    bool fine = true;
+    ping->stragglers = grown(ping->stragglers, room, sizeof *ping->stragglers, &fine);
+    if (fine)
+        ping->straggler_room = room;
+    return fine;
 }
 
 static void give_up(nf_ping *ping, nf_ping_probe *probe, int64_t real)
@@ -326,7 +331,7 @@ static bool is_full(const nf_ping *ping)
     return ping->straggler_count >= STRAGGLERS_MAX;
 }
 
-/* ---- sending ------------------------------------------------------------------------------------------------------ */
+/* ---- sending ---------------------------------------------------------------------------------------------------- */
 
 int64_t nf_ping_due(const nf_ping *ping)
 {
@@ -336,7 +341,8 @@ int64_t nf_ping_due(const nf_ping *ping)
 
 nf_ping_probe_out nf_ping_take(const nf_ping *ping)
 {
-    return (nf_ping_probe_out){first_due(ping)->turns[0].target, (uint16_t)ping->next, nf_siphash(ping->key, ping->next)};
+    uint32_t target = first_due(ping)->turns[0].target;
+    return (nf_ping_probe_out){target, (uint16_t)ping->next, nf_siphash(ping->key, ping->next)};
 }
 
 /* When a target's next probe is due, after one that was sent now. */
@@ -410,7 +416,7 @@ bool nf_ping_refused(nf_ping *ping, uint32_t target, int64_t now)
     return true;
 }
 
-/* ---- what comes back ---------------------------------------------------------------------------------------------- */
+/* ---- what comes back -------------------------------------------------------------------------------------------- */
 
 /* The probe that an answer from (or an error about) an address names; NULL if it names none.
  *
@@ -553,7 +559,7 @@ void nf_ping_complaint(nf_ping *ping, const uint8_t to[16], uint16_t sequence, c
     settle(ping, target, now.real);
 }
 
-/* ---- what does not come back -------------------------------------------------------------------------------------- */
+/* ---- what does not come back ------------------------------------------------------------------------------------ */
 
 int64_t nf_ping_expiry(const nf_ping *ping)
 {

@@ -35,7 +35,7 @@ struct nf_ping_inbox {
     uint8_t data[];
 };
 
-/* ---- clocks and addresses ----------------------------------------------------------------------------------------- */
+/* ---- clocks and addresses --------------------------------------------------------------------------------------- */
 
 static int64_t read_clock(clockid_t clock)
 {
@@ -88,7 +88,7 @@ static bool from_sockaddr(const struct sockaddr *from, uint8_t address[16])
     return true;
 }
 
-/* ---- opening ------------------------------------------------------------------------------------------------------ */
+/* ---- opening ---------------------------------------------------------------------------------------------------- */
 
 static bool set(int fd, int level, int option, int value)
 {
@@ -284,7 +284,7 @@ uint32_t nf_ping_dropped(const nf_ping_socket *s)
     return figures[SK_MEMINFO_DROPS] - s->dropped_before;
 }
 
-/* ---- errors ------------------------------------------------------------------------------------------------------- */
+/* ---- errors ----------------------------------------------------------------------------------------------------- */
 
 /* The kernel's account of an error, and the address of who sent the ICMP message behind it. */
 static const struct sock_extended_err *account(struct msghdr *head)
@@ -367,19 +367,21 @@ static heard receive_errors(nf_ping_socket *s, nf_ping *ping)
     return all;
 }
 
-/* ---- sending ------------------------------------------------------------------------------------------------------ */
+/* ---- sending ---------------------------------------------------------------------------------------------------- */
 
 /* Sends the message; 0 or errno.
  *
  * An ICMP error about some earlier probe fails a send, too.  So a failure counts only if it comes again and nothing had
- * come for the error queue meanwhile; where errors come faster than that the kernel may be asked again later (ENOBUFS). */
+ * come for the error queue meanwhile; where errors come faster than that, the kernel is asked again later (ENOBUFS). */
 static int send_once(nf_ping_socket *s, nf_ping *ping, const struct sockaddr_in6 *to, socklen_t to_size, nf_clocks *now,
                      uint32_t *mtu)
 {
     int before = 0;
     for (int i = 0; i < SEND_TRIES; i++) {
         *now = nf_clocks_now();
-        if (sendto(s->fd, s->message, NF_ICMP_HEADER + s->payload, MSG_DONTWAIT, (const struct sockaddr *)to, to_size) >= 0)
+        ssize_t sent = sendto(s->fd, s->message, NF_ICMP_HEADER + s->payload, MSG_DONTWAIT,
+                              (const struct sockaddr *)to, to_size);
+        if (sent >= 0)
             return 0;
         int number = errno;
         if (number == EINTR)
@@ -420,7 +422,7 @@ bool nf_ping_send(nf_ping_socket *s, nf_ping *ping)
     return true;
 }
 
-/* ---- receiving ---------------------------------------------------------------------------------------------------- */
+/* ---- receiving -------------------------------------------------------------------------------------------------- */
 
 static void read_controls(struct msghdr *head, nf_ping_reply *reply)
 {
@@ -493,7 +495,7 @@ bool nf_ping_receive(nf_ping_socket *s, nf_ping *ping, bool all)
 {
     for (int i = 0; i < DRAIN_MAX; i++) {
         int count = receive_batch(s, ping);
-        bool empty = count < 0 && errno == EAGAIN;      /* else: an interrupt, or an ICMP error, which fails this as well */
+        bool empty = count < 0 && errno == EAGAIN;  /* else: an interrupt, or an ICMP error, which fails this, too */
         if (count == (int)s->inbox->batch || (count > 0 && all))
             continue;
         receive_errors(s, ping);

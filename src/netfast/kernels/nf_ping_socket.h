@@ -1,7 +1,7 @@
 /* nf_ping_socket.h - an ICMP socket of one family: echo requests out, echo replies and errors in.  Linux.
  *
- * Two kinds serve (icmp(7), raw(7)).  A datagram socket needs no privilege, but a group within net.ipv4.ping_group_range;
- * the kernel puts the id and the checksum in and hands over what answers that id.  A raw socket needs CAP_NET_RAW and
+ * Two kinds serve (icmp(7), raw(7)).  A datagram socket needs no privilege, but a group within
+ * net.ipv4.ping_group_range; the kernel puts the id and the checksum in and hands over what answers that id.  A raw socket needs CAP_NET_RAW and
  * hears every reply that reaches the machine, so filters pass only replies with its id.
  *
  * Errors come by the error queue (IP_RECVERR) of either kind: ICMP messages with who sent them and what they quote, and
@@ -35,7 +35,7 @@ typedef enum { NF_OPENED, NF_NO_SOCKET, NF_NO_OPTION, NF_NO_INTERFACE, NF_NO_SOU
 typedef struct {
     int fd;                     /* -1: closed */
     bool ip6, raw;
-    bool fragments;             /* probes that are too large for a link may be cut: DF is set only because it is cheaper */
+    bool fragments;             /* what is too large for a link may be cut: DF is set only because it is cheaper */
     bool stamps;                /* the kernel was seen to stamp what comes when it comes */
     uint16_t id;
     uint32_t payload;
@@ -55,7 +55,7 @@ void nf_ping_make_room(const nf_ping_socket *s, uint64_t replies, uint64_t reque
 /* Replies that the kernel dropped, for there was no room. */
 uint32_t nf_ping_dropped(const nf_ping_socket *s);
 
-/* Sends the probe that is due and tells the ping what became of it.  False if the socket has to drain first (EAGAIN). */
+/* Sends the probe that is due and tells the ping what became of it.  False if the socket is full (EAGAIN). */
 bool nf_ping_send(nf_ping_socket *s, nf_ping *ping);
 /* Reads what came, errors too.  False if there may be more: a limit was reached, or, with `all`, the kernel did not say
  * that nothing is left. */

@@ -1,4 +1,4 @@
-/* nf_pinger.h - the loop of a ping: sends what is due, reads what came, gives up what is late, and sleeps in between. */
+/* nf_pinger.h - the loop of a ping: sends what is due, reads what came, gives up what is late, sleeps in between. */
 #ifndef NF_PINGER_H
 #define NF_PINGER_H
 
