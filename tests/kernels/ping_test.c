@@ -69,7 +69,7 @@ static uint32_t send_due(nf_ping *ping, int64_t now)
     return sent;
 }
 
-/* ---- random networks ---------------------------------------------------------------------------------------------- */
+/* ---- random networks ------------------------------------------------------------------------------------------- */
 
 /* Something that reaches the pinging machine. */
 typedef struct {
@@ -236,7 +236,7 @@ static void test_random_network(void)
     nf_ping_free(&ping);
 }
 
-/* ---- rules -------------------------------------------------------------------------------------------------------- */
+/* ---- rules ----------------------------------------------------------------------------------------------------- */
 
 /* More probes under way than there are sequences, answered in some order: the cookie tells generations apart. */
 static void test_generations(uint64_t first, uint64_t step)

@@ -182,8 +182,8 @@ int64_t nf_ping_due(const nf_ping *ping);
 nf_ping_probe_out nf_ping_take(const nf_ping *ping);
 void nf_ping_sent(nf_ping *ping, uint32_t target, nf_clocks now);
 void nf_ping_failed(nf_ping *ping, uint32_t target, nf_clocks now, const nf_ping_error *error);
-/* The kernel had no room (ENOBUFS) for this one, and is asked again later.  False when it has refused this target for too
- * long: then it has failed. */
+/* The kernel had no room (ENOBUFS) for this one, and is asked again later.  False when it has refused this target for
+ * too long: then it has failed. */
 bool nf_ping_refused(nf_ping *ping, uint32_t target, int64_t now);
 
 /* A reply with our id, read from the socket at `now`. */

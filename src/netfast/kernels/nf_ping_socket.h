@@ -1,8 +1,8 @@
 /* nf_ping_socket.h - an ICMP socket of one family: echo requests out, echo replies and errors in.  Linux.
  *
  * Two kinds serve (icmp(7), raw(7)).  A datagram socket needs no privilege, but a group within
- * net.ipv4.ping_group_range; the kernel puts the id and the checksum in and hands over what answers that id.  A raw socket needs CAP_NET_RAW and
- * hears every reply that reaches the machine, so filters pass only replies with its id.
+ * net.ipv4.ping_group_range; the kernel puts the id and the checksum in and hands over what answers that id.  A raw
+ * socket needs CAP_NET_RAW and hears every reply that reaches the machine, so filters pass only replies with its id.
  *
  * Errors come by the error queue (IP_RECVERR) of either kind: ICMP messages with who sent them and what they quote, and
  * what this machine refused to send with the MTU.  It also makes the kernel tell of ENOBUFS, which it hides otherwise.
