@@ -220,9 +220,9 @@ def test_a_narrow_link_takes_small_probes_in_fragments(network: None) -> None:
 
 def test_a_narrow_path_takes_small_probes_after_the_first(hosts: lab.Hosts) -> None:
     # The kernel believes in no path below 552 bytes, so it has to be told not to set DF.
-    for end, other in ((hosts.r, "198.18.2.1"), (hosts.b, "198.18.2.2")):
-        (route,) = json.loads(end.run("ip", "-j", "route", "get", other))
-        end.ip(f"link set {route['dev']} mtu 200")
+    for end, own in ((hosts.r, "198.18.2.2"), (hosts.b, "198.18.2.1")):
+        (card,) = filter(None, json.loads(end.run("ip", "-j", "address", "show", "to", own)))
+        end.ip(f"link set {card['ifname']} mtu 200")
     assert nf.ping("198.18.2.1", count=4, interval=0, size=240, timeout=1).received == 3
 
 
