@@ -156,7 +156,8 @@ class Likeness:
             return
         ours, others = zip(*in_turns(self.figure, self.other, rounds), strict=True)
         ratio = median(one / other for one, other in zip(ours, others, strict=True))
-        figures = [f"{median(values):,.3g} {self.unit}" for values in (ours, others)]
+        medians = median(ours), median(others)
+        figures = [f"{value:,.0f} {self.unit}" if value >= 1000 else f"{value:.3g} {self.unit}" for value in medians]
         wanted = f"≤ {self.most:g}×"
         yield Row(self.work, figures[0], self.other_name, figures[1], times(ratio), wanted, ratio <= self.most)
 
