@@ -83,8 +83,24 @@ def pings() -> None:
     require(_can_ping(), _ICMP_SOCKET)
 
 
+NETWORK_TESTS = ("net", "test_ping.py", "test_sweep.py")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The examples of ping need what the tests of ping need; fixtures do not reach examples."""
+    _group(items)
+    _skip_examples_of_ping(items)
+
+
+def _group(items: list[pytest.Item]) -> None:
+    """For `--dist loadgroup`: a process gets whole files, for what a file has built once is built once; and one gets all
+    tests with networks, which share what a machine has once, such as its table of neighbours."""
+    for item in items:
+        is_network = any(part in NETWORK_TESTS for part in item.path.parts)
+        item.add_marker(pytest.mark.xdist_group("networks" if is_network else item.path.name))
+
+
+def _skip_examples_of_ping(items: list[pytest.Item]) -> None:
+    """They need what the tests of ping need; fixtures do not reach examples."""
     if _can_ping() or os.environ.get("NETFAST_REQUIRE") == "all":
         return
     for item in items:

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import errno
 import ipaddress
+import math
 import os
-from collections.abc import Callable
+import resource
+import time
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
 
 import netfast as nf
 from net import lab
+from netfast import ping_runs
 
 B = {4: "198.18.2.1", 6: "2001:db8:2::1"}
 R = {4: "198.18.1.2", 6: "2001:db8:1::2"}
@@ -293,3 +297,49 @@ def test_a_sweep_waits_for_neighbours_as_long_as_the_kernel_does(network: None) 
             table = nf.ping_many(["198.18.0.0/23", "198.18.2.0/24"], rate=float("inf"), timeout=1)
     assert table.address[table.is_alive].tolist() == FOUND[4][:3]
     assert {error.kind for error in table.error if error is not None} <= {"host_unreachable"}
+
+
+def cpu_seconds() -> float:
+    usage = resource.getrusage(resource.RUSAGE_THREAD)
+    return usage.ru_utime + usage.ru_stime
+
+
+@pytest.fixture
+def lan(network: None) -> Iterator[tuple[str, str]]:
+    """The test runs on a host beside one neighbour, of which it is given both addresses; nobody else is there.
+
+    All namespaces share the kernel's table of neighbours, so who fills it is in this file: one test at a time.
+    """
+    with lab.namespace() as near, lab.namespace() as other:
+        card, other_card = lab.cable(near, other)
+        near.ip(f"addr add 198.18.0.1/16 dev {card}", f"addr add 2001:db8::1/64 dev {card} nodad")
+        other.ip(f"addr add 198.18.9.9/16 dev {other_card}", f"addr add 2001:db8::2/64 dev {other_card} nodad")
+        both = "198.18.9.9", "2001:db8::2"
+        with near.inside():
+            nf.ping_many(both, count=10, interval=0.2)  # IPv6 may take a moment to be ready
+            yield both
+
+
+def test_dead_neighbours_hold_nobody_up(lan: tuple[str, str], privileged: bool) -> None:
+    # What waits for a neighbour fills the buffer of a socket, unless that is made larger: 600 are more than it holds.
+    dead = [f"198.18.{16 + i // 250}.{1 + i % 250}" for i in range(600)]
+    start, cpu = time.monotonic(), cpu_seconds()
+    table = nf.ping_many([*dead, *lan], rate=math.inf, timeout=1, privileged=privileged)
+    assert table.is_alive.tolist() == [False] * 600 + [True] * 2
+    assert time.monotonic() - start < 5
+    assert cpu_seconds() - cpu < 1
+
+
+def test_a_socket_that_is_full_neither_spins_nor_stops_the_other_family(
+    lan: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ping_runs, "held", lambda *_: (0, 0))  # as where nobody grants a larger buffer
+    dead = [f"198.18.{16 + i // 250}.{1 + i % 250}" for i in range(400)]
+    start, cpu = time.monotonic(), cpu_seconds()
+    seen = {}
+    for event in nf.ping_iter([*dead, *lan], count=1, rate=math.inf, timeout=1, privileged=False):
+        if event.kind == "reply":
+            seen[event.host] = time.monotonic() - start
+    assert set(seen) == set(lan)
+    assert seen[lan[1]] < 0.5
+    assert cpu_seconds() - cpu < 1
