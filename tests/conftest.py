@@ -92,8 +92,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def _group(items: list[pytest.Item]) -> None:
-    """For `--dist loadgroup`: a process gets whole files, for what a file has built once is built once; and one gets all
-    tests with networks, which share what a machine has once, such as its table of neighbours."""
+    """For `--dist loadgroup`: a process gets whole files, for what a file has built once is built once; and one gets
+    all tests with networks, which share what a machine has once, such as its table of neighbours."""
     for item in items:
         is_network = any(part in NETWORK_TESTS for part in item.path.parts)
         item.add_marker(pytest.mark.xdist_group("networks" if is_network else item.path.name))

@@ -218,9 +218,9 @@ try:
     CALL
 except KeyboardInterrupt:
     heard = time.monotonic()
-    print(heard, sockets() - before, flush=True)
 else:
-    print("ended", flush=True)
+    heard = "ended"
+print(heard, sockets() - before, flush=True)  # once the traceback has let go of what was under way
 """
 DEAD = "[f'127.1.{n >> 8}.{n & 255}' for n in range(5000)]"
 

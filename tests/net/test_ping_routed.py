@@ -280,9 +280,10 @@ def test_a_sweep_of_dead_neighbours_finds_the_living(
         card = neighbourhood(one, other)
         lab.impatient(one, card)
         with one.inside():
-            table = nf.ping_many(SWEPT[version], rate=rate, timeout=1, privileged=privileged)
+            # An impatient kernel gives up a neighbour that a busy machine lets wait; the next probe asks again.
+            table = nf.ping_many(SWEPT[version], count=3, interval=0.5, rate=rate, timeout=1, privileged=privileged)
     assert len(table) == (1022 if version == 4 else 1023)
-    assert table.sent.tolist() == [1] * len(table)
+    assert table.sent.tolist() == [3] * len(table)
     assert table.address[table.is_alive].tolist() == FOUND[version]
     # Silence, or the kernel's word that there is no such neighbour: never that a table was full.
     assert {error.kind for error in table.error if error is not None} <= {"host_unreachable"}
