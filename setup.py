@@ -34,15 +34,16 @@ for name in active:
     link_args += LINK.get(name, [])
 
 # The kernels and what they keep (the form in use, their tables) are in one extension only; what builds prefix tables
-# keeps nothing, and is in another; what talks to the operating system is in a third, where there is one for it.
+# keeps nothing, and is in another; what pings and what asks the kernel of this machine are two more, on Linux.
 kernels = set(glob(f"{PACKAGE}/kernels/nf_*.c"))
 tables = {
     f"{PACKAGE}/kernels/nf_{name}.c" for name in ("prefixes", "prefix_columns", "ranges", "ip4_table", "ip6_table")
 }
 net = {f"{PACKAGE}/kernels/nf_{name}.c" for name in ("icmp", "ping", "ping_socket", "pinger")}
-parts = [("_core", kernels - tables - net), ("_arrow", set()), ("_tables", tables)]
+netlink = {f"{PACKAGE}/kernels/nf_{name}.c" for name in ("netlink", "link", "sock_diag", "proc_net", "inodes", "owners")}
+parts = [("_core", kernels - tables - net - netlink), ("_arrow", set()), ("_tables", tables)]
 if sys.platform == "linux":
-    parts.append(("_net", net))
+    parts += [("_net", net), ("_netlink", netlink)]
 
 extensions = [
     Extension(
@@ -50,7 +51,7 @@ extensions = [
         sources=[f"{PACKAGE}/{name}.pyx", *sorted(sources)],
         include_dirs=[f"{PACKAGE}/kernels", f"{PACKAGE}/registry"],
         depends=sorted(glob(f"{PACKAGE}/*.pxd") + glob(f"{PACKAGE}/kernels/*.h") + glob(f"{PACKAGE}/registry/*.h")),
-        libraries=["m"],
+        libraries=["m", "pthread"] if name == "_netlink" else ["m"],
         extra_compile_args=compile_args,
         extra_link_args=link_args,
     )
