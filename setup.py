@@ -40,7 +40,9 @@ tables = {
     f"{PACKAGE}/kernels/nf_{name}.c" for name in ("prefixes", "prefix_columns", "ranges", "ip4_table", "ip6_table")
 }
 net = {f"{PACKAGE}/kernels/nf_{name}.c" for name in ("icmp", "ping", "ping_socket", "pinger")}
-netlink = {f"{PACKAGE}/kernels/nf_{name}.c" for name in ("netlink", "link", "sock_diag", "proc_net", "inodes", "owners")}
+netlink = {
+    f"{PACKAGE}/kernels/nf_{name}.c" for name in ("netlink", "link", "sock_diag", "proc_net", "inodes", "owners")
+}
 parts = [("_core", kernels - tables - net - netlink), ("_arrow", set()), ("_tables", tables)]
 if sys.platform == "linux":
     parts += [("_net", net), ("_netlink", netlink)]

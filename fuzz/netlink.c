@@ -42,7 +42,7 @@ static void check_sockets(const nf_sockets *sockets)
 {
     for (size_t i = 0; i < nf_sockets_count(sockets); i++) {
         const nf_socket *s = nf_sockets_at(sockets, i);
-        CHECK(s->state != NF_STATE_NEW_SYN_RECV && s->state != NF_STATE_BOUND);
+        CHECK(s->state <= NF_STATE_CLOSING);
         CHECK((size_t)s->name + s->name_size <= sockets->names.size);
     }
 }
@@ -52,6 +52,8 @@ static void check_diag(const uint8_t *data, size_t size, nf_transport transport)
     nf_sockets sockets = {0};
     nf_socket_sink sink = {&sockets, transport};
     nf_take_socket(&sink, SOCK_DIAG_BY_FAMILY, data, size);
+    nf_take_socket(&sink, SOCK_DIAG_BY_FAMILY, data, size);
+    CHECK(nf_sockets_unique(&sockets, 0));
     check_sockets(&sockets);
     nf_sockets_free(&sockets);
 }
@@ -59,8 +61,7 @@ static void check_diag(const uint8_t *data, size_t size, nf_transport transport)
 static void check_proc_net(const uint8_t *data, size_t size, nf_transport transport, uint8_t family)
 {
     nf_sockets sockets = {0};
-    const uint32_t states = ~(1u << NF_STATE_NEW_SYN_RECV | 1u << NF_STATE_BOUND); /* never in these files */
-    CHECK(nf_read_proc_net(&sockets, transport, family, states, NF_ANY_PORT, data, size) == 0);
+    CHECK(nf_read_proc_net(&sockets, transport, family, NF_ALL_STATES, NF_ANY_PORT, data, size) == 0);
     check_sockets(&sockets);
     nf_sockets_free(&sockets);
 }

@@ -8,10 +8,12 @@ from .errors import AddressError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from . import addresses, icmp, logs, prefix_sets, prefixes, textbook
+    from . import addresses, icmp, logs, nics, prefix_sets, prefixes, textbook
     from .addresses import AddressArray, Classification, classify, format_addresses, parse
     from .icmp import aping, aping_iter, ping, ping_iter, ping_many
     from .logs import Extraction, LogSummary, extract, scan, summarize
+    from .nic_rows import Interface, InterfaceAddress, InterfaceFlags, LinkStats
+    from .nics import add_address, del_address, ifconfig, interface, interfaces, set_interface
     from .ping_errors import PingError
     from .ping_results import PingEvent, PingResult, PingRow, PingTable
     from .prefix_sets import PrefixSet
@@ -29,6 +31,10 @@ __all__ = [
     "Block",
     "Classification",
     "Extraction",
+    "Interface",
+    "InterfaceAddress",
+    "InterfaceFlags",
+    "LinkStats",
     "LogSummary",
     "Matches",
     "NetworkClass",
@@ -40,15 +46,21 @@ __all__ = [
     "PrefixSet",
     "PrefixTable",
     "__version__",
+    "add_address",
     "address",
     "addresses",
     "aping",
     "aping_iter",
     "classify",
+    "del_address",
     "extract",
     "format_addresses",
     "icmp",
+    "ifconfig",
+    "interface",
+    "interfaces",
     "logs",
+    "nics",
     "parse",
     "ping",
     "ping_iter",
@@ -56,6 +68,7 @@ __all__ = [
     "prefix_sets",
     "prefixes",
     "scan",
+    "set_interface",
     "summarize",
     "textbook",
 ]
@@ -64,6 +77,8 @@ _MODULES = {
     "addresses": ("AddressArray", "Classification", "classify", "format_addresses", "parse"),
     "icmp": ("aping", "aping_iter", "ping", "ping_iter", "ping_many"),
     "logs": ("Extraction", "LogSummary", "extract", "scan", "summarize"),
+    "nic_rows": ("Interface", "InterfaceAddress", "InterfaceFlags", "LinkStats"),
+    "nics": ("add_address", "del_address", "ifconfig", "interface", "interfaces", "set_interface"),
     "ping_errors": ("PingError",),
     "ping_results": ("PingEvent", "PingResult", "PingRow", "PingTable"),
     "prefix_sets": ("PrefixSet",),

@@ -150,7 +150,18 @@ cdef str link_layer_of(const nf_span* span, uint16_t type):
     if ((span.size == 4 and type in (ARPHRD_TUNNEL, ARPHRD_SIT, ARPHRD_IPGRE))
             or (span.size == 16 and type in (ARPHRD_TUNNEL6, ARPHRD_IP6GRE))):
         return address_of(span)
-    return bytes_of(span).hex(":")
+    return colons(span)
+
+
+cdef str colons(const nf_span* span):
+    """Pairs of hexadecimal digits."""
+    cdef char text[3 * 32]          # MAX_ADDR_LEN of linux/netdevice.h
+    cdef size_t i, n = min(span.size, 32)
+    for i in range(n):
+        text[3 * i] = b"0123456789abcdef"[span.data[i] >> 4]
+        text[3 * i + 1] = b"0123456789abcdef"[span.data[i] & 15]
+        text[3 * i + 2] = b":"
+    return text[:3 * n - 1].decode("ascii")
 
 
 cdef list link_row(const nf_link* link):

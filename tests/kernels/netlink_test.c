@@ -13,6 +13,7 @@
 #include <sys/socket.h>
 
 #include "kit.h"
+#include "nf_inodes.h"
 #include "nf_link.h"
 #include "nf_owners.h"
 #include "nf_proc_net.h"
@@ -343,6 +344,33 @@ static void test_inode(void)
     }
 }
 
+static void test_unique(void)
+{
+    nf_sockets sockets = {0};
+    const uint64_t inodes[] = {7, 0, 7, 9, 0, 9, 8, 7}, left[] = {7, 0, 9, 0, 8};
+    for (size_t i = 0; i < sizeof inodes / sizeof *inodes; i++) {
+        const nf_socket row = {.inode = inodes[i]};
+        memcpy(nf_heap_more(&sockets.rows, sizeof row), &row, sizeof row);
+    }
+    check(nf_sockets_unique(&sockets, 1) && nf_sockets_count(&sockets) == 6, "what is unique from a row on");
+    check(nf_sockets_unique(&sockets, 0) && nf_sockets_count(&sockets) == 5, "what is unique");
+    for (size_t i = 0; i < 5; i++)
+        check(nf_sockets_at(&sockets, i)->inode == left[i], "the order of what is unique");
+    nf_sockets_free(&sockets);
+}
+
+static void test_inodes(void)
+{
+    nf_inodes set;
+    check(nf_inodes_begin(&set, 5000), "memory of a set");
+    for (uint64_t i = 0; i < 5000; i++)
+        check(nf_inodes_add(&set, i * i + 1) && !nf_inodes_add(&set, i * i + 1), "inodes added");
+    for (uint64_t i = 0; i < 5000; i++)
+        check(nf_inodes_slot(&set, i * i + 1) == (int64_t)i && nf_inodes_slot(&set, i * i + 3) != (int64_t)i, "slots");
+    check(set.count == 5000 && nf_inodes_slot(&set, 3) == NF_NO_SLOT, "what is not there");
+    nf_inodes_end(&set);
+}
+
 /* Bytes changed at random, in messages that were right. */
 static void test_noise(void)
 {
@@ -383,6 +411,8 @@ int main(void)
     test_unix_socket();
     test_proc_net();
     test_inode();
+    test_unique();
+    test_inodes();
     test_noise();
     return 0;
 }

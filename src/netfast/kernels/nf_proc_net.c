@@ -145,7 +145,7 @@ int nf_read_proc_net(nf_sockets *sockets, nf_transport transport, uint8_t family
         nf_socket row;
         const bool is_unix = transport == NF_UNIX;
         if (is_unix ? read_unix(&row, &r) : read_inet(&row, transport, family, &r)) {
-            kept = row.state < NF_STATES && states >> row.state & 1 &&
+            kept = row.state <= NF_STATE_CLOSING && states >> row.state & 1 &&
                    (local_port == NF_ANY_PORT || row.local_port == local_port) &&
                    !(is_unix && row.inode == 0); /* not accepted yet: sock_diag leaves these out */
             const uint8_t *name = r.at < r.end ? r.at + 1 : r.end;

@@ -204,6 +204,8 @@ int nf_take_socket(void *into, uint16_t type, const uint8_t *payload, size_t siz
         row.state = NF_STATE_SYN_RECV;
     else if (row.state == NF_STATE_BOUND)
         row.state = NF_STATE_CLOSE;
+    else if (row.state > NF_STATE_CLOSING)
+        row.state = NF_STATE_UNKNOWN;
     uint8_t *at = nf_heap_more(&sink->sockets->rows, sizeof row);
     if (!at)
         return ENOMEM;

@@ -10,11 +10,13 @@ typedef enum { NF_TCP, NF_UDP, NF_RAW, NF_UNIX, NF_TRANSPORTS } nf_transport;
 
 /* include/net/tcp_states.h, which other sockets share.  SYN_RECV is told of as 3 whichever of the kernel's two it is. */
 enum {
+    NF_STATE_UNKNOWN = 0,   /* of a kernel to come */
     NF_STATE_ESTABLISHED = 1,
     NF_STATE_SYN_RECV = 3,
     NF_STATE_TIME_WAIT = 6,
     NF_STATE_CLOSE = 7,     /* bound only; UDP, raw, Unix: not connected */
     NF_STATE_LISTEN = 10,
+    NF_STATE_CLOSING = 11,
     NF_STATE_NEW_SYN_RECV = 12,
     NF_STATE_BOUND = 13,    /* asks for TCP sockets that are only bound, from Linux 6.8 */
     NF_STATES = 14,
