@@ -8,10 +8,12 @@ from .errors import AddressError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from . import addresses, icmp, logs, nics, prefix_sets, prefixes, textbook
+    from . import addresses, icmp, logs, netstat, nics, prefix_sets, prefixes, textbook
     from .addresses import AddressArray, Classification, classify, format_addresses, parse
     from .icmp import aping, aping_iter, ping, ping_iter, ping_many
     from .logs import Extraction, LogSummary, extract, scan, summarize
+    from .netstat import connections, listening, port_owner
+    from .netstat_table import Connection, ConnectionTable, Process
     from .nic_rows import Interface, InterfaceAddress, InterfaceFlags, LinkStats
     from .nics import add_address, del_address, ifconfig, interface, interfaces, set_interface
     from .ping_errors import PingError
@@ -30,6 +32,8 @@ __all__ = [
     "AddressInfo",
     "Block",
     "Classification",
+    "Connection",
+    "ConnectionTable",
     "Extraction",
     "Interface",
     "InterfaceAddress",
@@ -45,6 +49,7 @@ __all__ = [
     "PingTable",
     "PrefixSet",
     "PrefixTable",
+    "Process",
     "__version__",
     "add_address",
     "address",
@@ -52,6 +57,7 @@ __all__ = [
     "aping",
     "aping_iter",
     "classify",
+    "connections",
     "del_address",
     "extract",
     "format_addresses",
@@ -59,12 +65,15 @@ __all__ = [
     "ifconfig",
     "interface",
     "interfaces",
+    "listening",
     "logs",
+    "netstat",
     "nics",
     "parse",
     "ping",
     "ping_iter",
     "ping_many",
+    "port_owner",
     "prefix_sets",
     "prefixes",
     "scan",
@@ -77,6 +86,8 @@ _MODULES = {
     "addresses": ("AddressArray", "Classification", "classify", "format_addresses", "parse"),
     "icmp": ("aping", "aping_iter", "ping", "ping_iter", "ping_many"),
     "logs": ("Extraction", "LogSummary", "extract", "scan", "summarize"),
+    "netstat": ("connections", "listening", "port_owner"),
+    "netstat_table": ("Connection", "ConnectionTable", "Process"),
     "nic_rows": ("Interface", "InterfaceAddress", "InterfaceFlags", "LinkStats"),
     "nics": ("add_address", "del_address", "ifconfig", "interface", "interfaces", "set_interface"),
     "ping_errors": ("PingError",),
