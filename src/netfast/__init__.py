@@ -8,7 +8,7 @@ from .errors import AddressError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from . import addresses, icmp, logs, netstat, nics, prefix_sets, prefixes, textbook
+    from . import addresses, icmp, logs, netstat, nics, port_probes, ports, prefix_sets, prefixes, textbook
     from .addresses import AddressArray, Classification, classify, format_addresses, parse
     from .icmp import aping, aping_iter, ping, ping_iter, ping_many
     from .logs import Extraction, LogSummary, extract, scan, summarize
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from .nics import add_address, del_address, ifconfig, interface, interfaces, set_interface
     from .ping_errors import PingError
     from .ping_results import PingEvent, PingResult, PingRow, PingTable
+    from .port_probes import PortScan, ScanRow, is_port_open, probe_port, scan_ports, wait_port
+    from .ports import PortInfo, Service, classify_ports, find_free_port, port, reserve_port, service_name, service_port
     from .prefix_sets import PrefixSet
     from .prefixes import Matches, PrefixTable
     from .registry import BLOCKS, KINDS, Block
@@ -47,9 +49,13 @@ __all__ = [
     "PingResult",
     "PingRow",
     "PingTable",
+    "PortInfo",
+    "PortScan",
     "PrefixSet",
     "PrefixTable",
     "Process",
+    "ScanRow",
+    "Service",
     "__version__",
     "add_address",
     "address",
@@ -57,14 +63,17 @@ __all__ = [
     "aping",
     "aping_iter",
     "classify",
+    "classify_ports",
     "connections",
     "del_address",
     "extract",
+    "find_free_port",
     "format_addresses",
     "icmp",
     "ifconfig",
     "interface",
     "interfaces",
+    "is_port_open",
     "listening",
     "logs",
     "netstat",
@@ -73,13 +82,22 @@ __all__ = [
     "ping",
     "ping_iter",
     "ping_many",
+    "port",
     "port_owner",
+    "port_probes",
+    "ports",
     "prefix_sets",
     "prefixes",
+    "probe_port",
+    "reserve_port",
     "scan",
+    "scan_ports",
+    "service_name",
+    "service_port",
     "set_interface",
     "summarize",
     "textbook",
+    "wait_port",
 ]
 
 _MODULES = {
@@ -92,6 +110,17 @@ _MODULES = {
     "nics": ("add_address", "del_address", "ifconfig", "interface", "interfaces", "set_interface"),
     "ping_errors": ("PingError",),
     "ping_results": ("PingEvent", "PingResult", "PingRow", "PingTable"),
+    "port_probes": ("PortScan", "ScanRow", "is_port_open", "probe_port", "scan_ports", "wait_port"),
+    "ports": (
+        "PortInfo",
+        "Service",
+        "classify_ports",
+        "find_free_port",
+        "port",
+        "reserve_port",
+        "service_name",
+        "service_port",
+    ),
     "prefix_sets": ("PrefixSet",),
     "prefixes": ("Matches", "PrefixTable"),
     "registry": ("BLOCKS", "KINDS", "Block"),

@@ -10,7 +10,8 @@ import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import Any, NamedTuple
+from functools import partial
+from typing import Any, NamedTuple, TypeVar
 
 from . import _core
 from .errors import AddressError
@@ -65,6 +66,8 @@ class _Found(NamedTuple):
     scope: int
 
 
+A = TypeVar("A")  # what somebody wants to know of a name
+
 _Answers = dict[str, "_Found | PingError"]  # by name
 
 
@@ -74,7 +77,7 @@ _Answers = dict[str, "_Found | PingError"]  # by name
 def read_hosts(hosts: Any, family: int | None) -> Hosts:
     """Hosts of any form; blocks while names are looked up, but answers Ctrl-C."""
     names, addresses, unknown = _listed(hosts)
-    return _hosts(names, addresses, family, look_up(unknown, family))
+    return _hosts(names, addresses, family, look_up(unknown, partial(resolve, family=family)))
 
 
 async def aread_hosts(hosts: Any, family: int | None) -> Hosts:
@@ -211,18 +214,20 @@ def _scope(zone: str) -> int:
 
 
 class _Question:
-    """Names whose addresses somebody wants to know; told(found) is called from another thread, once all are."""
+    """Names of which somebody wants to know something; told(found) is called from another thread, once all is known."""
 
-    def __init__(self, names: Sequence[str], family: int | None, told: Callable[[_Answers], object]) -> None:
+    def __init__(
+        self, names: Sequence[str], ask: Callable[[str], Any], told: Callable[[dict[str, Any]], object]
+    ) -> None:
         self.todo = list(reversed(names))
-        self.family = family
+        self._ask = ask
         self._left = len(names)
-        self._found: _Answers = {}
+        self._found: dict[str, Any] = {}
         self._told = told
 
     def answer(self, name: str) -> None:
         try:
-            self._found[name] = resolve(name, self.family)
+            self._found[name] = self._ask(name)
         except Exception as error:  # of a resolver in Python; who asked shall not wait for ever
             self._found[name] = unresolvable(f"{type(error).__name__}: {error}")
         if len(self._found) == self._left:
@@ -278,21 +283,24 @@ def _forget_resolvers() -> None:
 os.register_at_fork(after_in_child=_forget_resolvers)
 
 
-def look_up(names: Sequence[str], family: int | None) -> _Answers:
-    """The address of each name, different ones."""
+def look_up(
+    names: Sequence[str], ask: Callable[[str], A | PingError], timeout: float | None = None
+) -> dict[str, A | PingError]:
+    """What `ask` says of each name, different ones; TimeoutError if it takes longer than so many seconds."""
     if not names:
         return {}
-    answers: list[_Answers] = []
+    answers: list[dict[str, A | PingError]] = []
     finished = threading.Semaphore(0)
 
-    def told(found: _Answers) -> None:
+    def told(found: dict[str, A | PingError]) -> None:
         answers.append(found)
         finished.release()
 
-    question = _Question(names, family, told)
+    question = _Question(names, ask, told)
     try:
         _resolvers.ask(question)
-        finished.acquire()
+        if not finished.acquire(timeout=timeout):
+            raise TimeoutError(errno.ETIMEDOUT, f"{', '.join(names)}: the resolver has not answered in time")
     except BaseException:
         question.todo.clear()
         raise
@@ -314,7 +322,7 @@ async def _alook_up(names: Sequence[str], family: int | None) -> _Answers:
         with suppress(RuntimeError):  # the loop is closed
             loop.call_soon_threadsafe(settle, found)
 
-    question = _Question(names, family, told)
+    question = _Question(names, partial(resolve, family=family), told)
     try:
         _resolvers.ask(question)
         return await future
@@ -327,26 +335,34 @@ _FAMILIES = {None: socket.AF_UNSPEC, 4: socket.AF_INET, 6: socket.AF_INET6}
 
 
 def resolve(name: str, family: int | None) -> _Found | PingError:
-    """The first address of a name, as getaddrinfo(3) orders them (RFC 6724)."""
+    """The first address of a name."""
+    found = resolve_all(name, family)
+    return found if isinstance(found, PingError) else found[0]
+
+
+def resolve_all(name: str, family: int | None, kind: int = socket.SOCK_DGRAM) -> list[_Found] | PingError:
+    """The addresses of a name, one at least, as getaddrinfo(3) orders them (RFC 6724) for a kind of socket."""
     if not name or name.isspace():
         return unresolvable("empty name")
     if _NUMERIC.fullmatch(name) or ":" in name:
         return unresolvable(_what_is_wrong(name))
     try:
-        answers = socket.getaddrinfo(name, None, _FAMILIES[family], socket.SOCK_DGRAM)
+        answers = socket.getaddrinfo(name, None, _FAMILIES[family], kind)
     except socket.gaierror as error:
         return unresolvable(error.strerror or str(error), error.errno)
     except (UnicodeError, ValueError) as error:  # a label that is empty or too long, a NUL
         return unresolvable(f"no host name: {error}")
     except OSError as error:  # the resolver has no descriptors left
         return unresolvable(error.strerror or str(error), error.errno)
+    found = []
     for found_family, _, _, _, where in answers:
         if found_family == socket.AF_INET:
-            return _Found(str(where[0]), _IP4 + socket.inet_aton(str(where[0])), 0)
-        if found_family == socket.AF_INET6:
+            found.append(_Found(str(where[0]), _IP4 + socket.inet_aton(str(where[0])), 0))
+        elif found_family == socket.AF_INET6:
             scope = int(where[3]) if len(where) == 4 else 0
-            return _Found(str(where[0]), socket.inet_pton(socket.AF_INET6, str(where[0]).partition("%")[0]), scope)
-    return unresolvable("no address of a family that can be pinged")
+            packed = socket.inet_pton(socket.AF_INET6, str(where[0]).partition("%")[0])
+            found.append(_Found(str(where[0]), packed, scope))
+    return list(dict.fromkeys(found)) or unresolvable("no address of IPv4 or IPv6")
 
 
 def _what_is_wrong(text: str) -> str:

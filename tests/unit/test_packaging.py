@@ -16,7 +16,7 @@ pytestmark = pytest.mark.slow
 
 PROJECT = Path(__file__).parents[2]
 SOURCE = PROJECT / "src"
-SHIPPED_BY_SDIST = {".py", ".pyi", ".pyx", ".pxd", ".c", ".h", ".typed"}
+SHIPPED_BY_SDIST = {".py", ".pyi", ".pyx", ".pxd", ".c", ".h", ".typed", ".zlib"}
 SHIPPED_BY_WHEEL = {".py", ".pyi", ".typed"}
 MADE = ("build", "dist", "*.egg-info", "*.so", "__pycache__", ".*")
 
@@ -84,7 +84,7 @@ def test_wheel_holds_the_package_and_nothing_else(wheel: Path) -> None:
     extensions = {name for name in package if name.endswith(".so")}
     assert "netfast/py.typed" in package
     assert {name.split(".")[0] for name in extensions} >= {"netfast/_core"}
-    registry = {name for name in sources({".h"}) if name.startswith("netfast/registry/")}
+    registry = {name for name in sources({".h", ".zlib"}) if name.startswith("netfast/registry/")}
     assert registry
     assert package - extensions == sources(SHIPPED_BY_WHEEL) | registry
     assert any(name.endswith("licenses/LICENSE") for name in names)
