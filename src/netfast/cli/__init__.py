@@ -29,6 +29,10 @@ COMMANDS = {
     "sample": "write a realistic log to try things on",
     "ping": "ping hosts as ping(8) does, many at a time as a live table",
     "sweep": "list the hosts of a prefix or a list that are alive",
+    "ifconfig": "list network cards, or change one, as ifconfig(8) does",
+    "netstat": "list sockets as netstat(8) does",
+    "lsof": "list who holds sockets, as lsof -i does",
+    "port": "explain a port: its services, and who listens on it",
     "bench": "compare netfast with pure Python on this machine",
 }
 
@@ -87,7 +91,8 @@ def _usage() -> str:
     commands = "\n".join(f"  {name:<{width}}  {summary}" for name, summary in COMMANDS.items())
     return (
         "usage: netfast COMMAND ...\n\n"
-        "A fast network toolbox: finds and classifies the IP addresses in logs, pings hosts and networks.\n\n"
+        "A fast network toolbox: finds and classifies the IP addresses in logs, pings hosts and networks,\n"
+        "shows the cards, sockets and ports of this machine.\n\n"
         f"commands:\n{commands}\n\n"
         "netfast COMMAND --help tells more; netfast --version prints the version."
     )
