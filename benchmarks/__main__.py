@@ -38,6 +38,9 @@ NAMES = (
     "ping_async",
     "ping_dead",
     "ping_long",
+    "list_cards",
+    "list_sockets",
+    "find_owner",
 )
 HEAD = ("work", "netfast", "peer", "peer's figure", "ratio", "wanted")
 

@@ -459,3 +459,63 @@ def iputils_time(count: int) -> float:
     command = [_tool("ping", "iputils-ping"), "-f", "-q", "-c", str(count), "127.0.0.1"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     return float(done.stdout.rsplit("= ", 1)[1].split("/")[1]) * 1000
+
+
+# --- cards and sockets of this machine -------------------------------------------------------------------------------
+
+
+def psutil_cards(count: int) -> Side:
+    """Its three calls, which tell of fewer fields; finds the names of the cards."""
+    psutil = _module("psutil")
+
+    def run() -> list[str]:
+        addresses, counters = psutil.net_if_addrs(), psutil.net_io_counters(pernic=True)
+        return sorted(addresses.keys() | counters.keys() | psutil.net_if_stats().keys())
+
+    return Side(count, run)
+
+
+def pyroute2_cards(count: int) -> Side:
+    """Its dumps of links and addresses, on a socket that is open; a field is read when it is looked at, so each is.
+    Finds the names of the cards."""
+    kernel = _module("pyroute2").IPRoute()
+
+    def run() -> list[Any]:
+        links = list(kernel.get_links())
+        for message in (*links, *kernel.get_addr()):
+            for _name, _value in map(tuple, message["attrs"]):
+                pass
+        return links
+
+    return Side(count, run, lambda: sorted(link.get_attr("IFLA_IFNAME") for link in run()))
+
+
+def ss(count: int, *options: str) -> Side:
+    """ss(8); finds how many sockets it lists, or with -p how many it knows an owner of."""
+    command = [_tool("ss", "iproute2"), "-H", *options]
+
+    def run() -> bytes:
+        return subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout
+
+    wanted = b"users:" if "-p" in options else b"\n"
+    return Side(count, run, lambda: run().count(wanted))
+
+
+def psutil_sockets(count: int, *, owners: bool = False) -> Side:
+    """TCP sockets, with their owners either way; finds how many, or how many have an owner."""
+    psutil = _module("psutil")
+
+    def run() -> list[Any]:
+        return list(psutil.net_connections("tcp"))
+
+    return Side(count, run, lambda: sum(row.pid is not None or not owners for row in run()))
+
+
+def lsof(port: int) -> Side:
+    """lsof(8) asked for a TCP port; finds the pids."""
+    command = [_tool("lsof", "lsof"), "-nP", "-t", f"-iTCP:{port}", "-sTCP:LISTEN"]
+
+    def run() -> bytes:
+        return subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout
+
+    return Side(1, run, lambda: sorted(map(int, run().split())))

@@ -71,7 +71,7 @@ class Race:
     """Netfast against rivals at the same work."""
 
     work: str
-    unit: str  # "rows", "hosts" or "bytes"
+    unit: str  # "rows", "hosts", "cards", "sockets", "bytes", or "calls", of which it says how long one takes
     netfast: Side
     rivals: Sequence[Rival]
 
@@ -99,8 +99,10 @@ class Race:
     def _figure(self, speed: float) -> str:
         if self.unit == "rows":
             return f"{speed / 1e6:.3g} M/s"
-        if self.unit == "hosts":
+        if self.unit in ("hosts", "cards", "sockets"):
             return f"{speed / 1e3:.3g} k/s"
+        if self.unit == "calls":
+            return f"{1e3 / speed:.3g} ms"
         return f"{speed / 1e9:.2f} GB/s" if speed >= 1e9 else f"{speed / 1e6:.0f} MB/s"
 
 
@@ -177,6 +179,13 @@ def in_turns(ours: Callable[[], float], theirs: Callable[[], float], rounds: int
     finally:
         gc.enable()
     return pairs
+
+
+def in_milliseconds(work: Callable[[], object]) -> float:
+    """How long it takes."""
+    start = time.perf_counter()
+    work()
+    return (time.perf_counter() - start) * 1e3
 
 
 def times(ratio: float) -> str:
