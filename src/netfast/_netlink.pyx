@@ -7,7 +7,7 @@ that calls.  Sockets are columns of bytes, of which the garbage collector knows 
 from cpython.bytearray cimport PyByteArray_AS_STRING
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from cpython.exc cimport PyErr_CheckSignals
-from libc.errno cimport ENOENT
+from libc.errno cimport ENOENT, ENOMEM
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcmp, memcpy, memset
 from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
@@ -20,6 +20,9 @@ from netfast._netlink_kernels cimport nf_attributes, nf_link, nf_link_address, n
 
 import errno as numbers
 import os
+
+cdef extern from "Python.h":
+    str PyUnicode_DecodeFSDefaultAndSize(const char* text, Py_ssize_t size)
 
 cdef extern from "<linux/netlink.h>":
     enum: NETLINK_ROUTE, NETLINK_SOCK_DIAG
@@ -39,12 +42,13 @@ cdef enum:
     RECEIVES = 64            # of 32 KiB at most, between two looks at signals: 20 ms
     SLICE = 50_000_000       # nanoseconds of a walk between two of them
     TRIES = 50               # of a dump that something changes meanwhile, every time
+    PAIRS = 4096             # owners that are gathered between two looks at signals
 
 # ---- questions and answers
 
 
 cdef class Netlink:
-    """A socket to the kernel; a context."""
+    """A socket to the kernel, closed with the last reference."""
     cdef nf.nf_netlink c
 
     def __cinit__(self, int protocol):
@@ -55,13 +59,8 @@ cdef class Netlink:
             raise OSError(error, f"no netlink socket: {os.strerror(error)}")
 
     def __dealloc__(self):
-        nf.nf_netlink_close(&self.c)
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        nf.nf_netlink_close(&self.c)
+        if self.c.inbox != NULL:    # it was opened
+            nf.nf_netlink_close(&self.c)
 
     cdef int ask(self, nf_request* request, bint one, nf.nf_netlink_take take, void* into) except -1:
         """Hands every message of the answer over; 0, or the errno that the kernel answers."""
@@ -96,18 +95,23 @@ cdef class Messages:
         return nf.nf_next_message(&self.heap, &self.at, &self.type, &self.payload, &self.size)
 
 
-cdef Messages dump(Netlink netlink, nf_request* request, bint of_one=False):
-    """All messages of a dump that nothing changed meanwhile; after TRIES, of one that something did.  None of a dump of
-    one card that has gone."""
+cdef Messages answer(nf_request* request, bint one, str what):
+    """All messages of an answer that nothing changed meanwhile; after TRIES, of one that something did.  None if it is
+    about a card that there is not."""
+    cdef Netlink netlink = Netlink(NETLINK_ROUTE)
     cdef Messages messages
     cdef int error
     for _ in range(TRIES):
         messages = Messages()
-        error = netlink.ask(request, False, nf.nf_keep_message, &messages.heap)
-        if error and not (of_one and error == numbers.ENODEV):
-            raise OSError(error, f"the kernel does not list network cards: {netlink.said(error)}")
-        if error or not netlink.c.interrupted:
+        error = netlink.ask(request, one, nf.nf_keep_message, &messages.heap)
+        if error == numbers.ENODEV:
+            return Messages()
+        if error and error != numbers.EMSGSIZE:     # then there is more room for it now
+            raise OSError(error, f"the kernel does not tell of {what}: {netlink.said(error)}")
+        if not error and not netlink.c.interrupted:
             break
+    if error:
+        raise OSError(error, f"the kernel does not tell of {what}: {netlink.said(error)}")
     return messages
 
 
@@ -115,9 +119,7 @@ cdef Messages dump(Netlink netlink, nf_request* request, bint of_one=False):
 
 cdef str text_of(const nf_span* span):
     """As os.fsdecode: names are bytes."""
-    if span.data == NULL:
-        return None
-    return (<const char*>span.data)[:span.size].decode("utf-8", "surrogateescape")
+    return None if span.data == NULL else PyUnicode_DecodeFSDefaultAndSize(<const char*>span.data, span.size)
 
 
 cdef bytes bytes_of(const nf_span* span):
@@ -195,8 +197,7 @@ def links() -> list:
     cdef Messages messages
     cdef dict rows = {}
     nf.nf_ask_links(&request)
-    with Netlink(NETLINK_ROUTE) as netlink:
-        messages = dump(netlink, &request)
+    messages = answer(&request, False, "network cards")
     while messages.next():
         if nf.nf_link_read(messages.type, messages.payload, messages.size, &link):
             rows[link.index] = link_row(&link)
@@ -207,16 +208,10 @@ def link(int32_t index, bytes name=None) -> list | None:
     """The row of one card, by index, or by name with index 0; None if there is none."""
     cdef nf_request request
     cdef nf_link found
-    cdef Messages messages = Messages()
-    cdef int error
+    cdef Messages messages
     cdef bytes text = name or b""
     nf.nf_ask_link(&request, index, <const uint8_t*>PyBytes_AS_STRING(text), <size_t>len(text))
-    with Netlink(NETLINK_ROUTE) as netlink:
-        error = (<Netlink>netlink).ask(&request, True, nf.nf_keep_message, &messages.heap)
-        if error == numbers.ENODEV:
-            return None
-        if error:
-            raise OSError(error, f"the kernel does not tell of a network card: {(<Netlink>netlink).said(error)}")
+    messages = answer(&request, True, "a network card")
     if messages.next() and nf.nf_link_read(messages.type, messages.payload, messages.size, &found):
         return link_row(&found)
     return None
@@ -231,8 +226,7 @@ def addresses(int32_t index=0) -> dict:
     cdef dict made = {}
     cdef list rows
     nf.nf_ask_addresses(&request, index)
-    with Netlink(NETLINK_ROUTE) as netlink:
-        messages = dump(netlink, &request, index != 0)
+    messages = answer(&request, False, "the addresses of network cards")
     while messages.next():
         if not nf.nf_link_address_read(messages.type, messages.payload, messages.size, &a):
             continue
@@ -252,9 +246,9 @@ cdef int drop(void* into, uint16_t type, const uint8_t* payload, size_t size) no
 
 cdef tuple changed(nf_request* request):
     """Asks for a change: the errno, 0 if it was made, and what the kernel says of it."""
-    with Netlink(NETLINK_ROUTE) as netlink:
-        error = (<Netlink>netlink).ask(request, False, drop, NULL)
-        return error, (<Netlink>netlink).said(error)
+    cdef Netlink netlink = Netlink(NETLINK_ROUTE)
+    error = netlink.ask(request, False, drop, NULL)
+    return error, netlink.said(error)
 
 
 def set_up(int32_t index, bint up) -> tuple:
@@ -350,6 +344,10 @@ cdef class Sockets:
     cdef dict cards          # index -> name
     cdef dict paths          # inode -> path, of Unix sockets
 
+    def __cinit__(self):
+        self.cards = {}
+        self.paths = {}
+
     def __dealloc__(self):
         nf.nf_sockets_free(&self.c)
 
@@ -364,7 +362,10 @@ cdef class Sockets:
             error = self.listed(transport, family, states, local_port)
         if transport == nf.NF_UNIX:
             self.all_unix = states == nf.NF_ALL_STATES
-        if error == numbers.ENOMEM or (error == 0 and not nf.nf_sockets_unique(&self.c, first)):
+        if error == 0:
+            with nogil:
+                error = 0 if nf.nf_sockets_unique(&self.c, first) else ENOMEM
+        if error == ENOMEM:
             raise MemoryError("no memory for the sockets of this machine")
         if error:
             raise OSError(error, f"the kernel does not list its {_FILES[transport]} sockets: {os.strerror(error)}")
@@ -374,6 +375,7 @@ cdef class Sockets:
         cdef nf.nf_socket_sink sink = nf.nf_socket_sink(&self.c, transport)
         cdef size_t rows = self.c.rows.size, names = self.c.names.size
         cdef int error
+        cdef Netlink netlink
         nf.nf_ask_sockets(&request, transport, family, states, port)
         try:
             netlink = Netlink(NETLINK_SOCK_DIAG)
@@ -381,21 +383,27 @@ cdef class Sockets:
             if failed.errno in _NO_DIAG:
                 return failed.errno
             raise
-        with netlink:
-            error = (<Netlink>netlink).ask(&request, False, nf.nf_take_socket, &sink)
+        error = netlink.ask(&request, False, nf.nf_take_socket, &sink)
         if error:       # what came of it is no list
             self.c.rows.size, self.c.names.size = rows, names
         return error
 
     cdef int listed(self, nf.nf_transport transport, uint8_t family, uint32_t states, int32_t port) except -1:
-        name = _FILES[transport] + ("6" if family == AF_INET6 else "")
+        cdef bytes text
+        cdef const uint8_t* characters
+        cdef size_t size
+        cdef int error
+        folder = "/proc/thread-self/net"
         try:
-            with open(f"/proc/thread-self/net/{name}", "rb") as file:
+            with open(f"{folder}/{_FILES[transport]}{'6' if family == AF_INET6 else ''}", "rb") as file:
                 text = file.read()
-        except FileNotFoundError:   # a kernel without that family
-            return 0
-        return nf.nf_read_proc_net(&self.c, transport, family, states, port,
-                                   <const uint8_t*>PyBytes_AS_STRING(text), <size_t>len(text))
+        except FileNotFoundError:
+            return 0 if os.path.isdir(folder) else ENOENT    # a kernel without that family, or no /proc
+        characters = <const uint8_t*>PyBytes_AS_STRING(text)
+        size = <size_t>len(text)
+        with nogil:
+            error = nf.nf_read_proc_net(&self.c, transport, family, states, port, characters, size)
+        return error
 
     # -- columns and rows
 
@@ -436,15 +444,24 @@ cdef class Sockets:
         cdef const char* name = <const char*>self.c.names.bytes + s.name
         if s.name_size == 0:
             return ""
-        text = name[:s.name_size].decode("utf-8", "surrogateescape")
+        text = PyUnicode_DecodeFSDefaultAndSize(name, s.name_size)
         return text.replace("\0", "@") if name[0] == 0 else text    # abstract, as ss(8) prints it
 
     cdef str peer_path(self, const nf_socket* s):
-        if s.peer == 0:
-            return ""
-        if self.paths is None:
-            self.paths = self.named() if self.all_unix else all_unix_sockets().named()
         return self.paths.get(s.peer, "")
+
+    def settle(self) -> None:
+        """Looks up what rows refer to, cards and Unix peers, while this thread is in their namespace."""
+        cdef size_t i
+        cdef const nf_socket* s
+        cdef bint has_peers = False
+        for i in range(nf.nf_sockets_count(&self.c)):
+            s = nf.nf_sockets_at(&self.c, i)
+            has_peers |= s.peer != 0
+            if s.interface:
+                self.card(s.interface)
+        if has_peers:
+            self.paths = self.named() if self.all_unix else all_unix_sockets().named()
 
     cdef dict named(self):
         """The paths of Unix sockets that have one, by inode."""
@@ -459,8 +476,6 @@ cdef class Sockets:
 
     cdef str card(self, uint32_t index):
         cdef char name[16]
-        if self.cards is None:
-            self.cards = {}
         if index not in self.cards:
             self.cards[index] = os.fsdecode(<bytes>name) if if_indextoname(index, name) != NULL else str(index)
         return self.cards[index]
@@ -523,8 +538,11 @@ cdef class Walk:
             if nf.nf_sockets_at(sockets, i).inode:
                 inode[count] = nf.nf_sockets_at(sockets, i).inode
                 count += 1
+        cdef int error
         self.begun = True
-        self.check(nf.nf_owners_begin(&self.c, inode, count, threads))
+        with nogil:
+            error = nf.nf_owners_begin(&self.c, inode, count, threads)
+        self.check(error)
         while count and not done:
             until = now_ns() + SLICE
             with nogil:
@@ -539,19 +557,25 @@ cdef class Walk:
             raise OSError(error, f"cannot look at the processes in /proc: {os.strerror(error)}")
 
     cdef list holders(self):
-        """The pids by slot; a tuple for each set of them, not for each socket."""
-        cdef list made = [None] * self.c.wanted.count
-        cdef dict alone = {}
+        """The pids by slot, in order; equal ones are one tuple."""
+        cdef list made = [None] * self.c.wanted.count, pids
+        cdef dict sets = {}
         cdef const nf_owner* pair
         cdef size_t i
         cdef int w
         for w in range(self.c.walkers):
             pair = <const nf_owner*>self.c.walker[w].pairs.bytes
             for i in range(self.c.walker[w].pairs.size // sizeof(nf_owner)):
-                pid = pair[i].pid
-                single = alone.get(pid)
-                if single is None:
-                    single = alone[pid] = (pid,)
-                before = made[pair[i].slot]
-                made[pair[i].slot] = single if before is None else tuple(sorted(before + single))
+                if i % PAIRS == 0:
+                    PyErr_CheckSignals()
+                pids = made[pair[i].slot]
+                if pids is None:
+                    made[pair[i].slot] = pids = []
+                pids.append(pair[i].pid)
+        for i in range(self.c.wanted.count):
+            if made[i] is not None:
+                holders = tuple(sorted(made[i]))
+                made[i] = sets.setdefault(holders, holders)
+            if i % PAIRS == 0:
+                PyErr_CheckSignals()
         return made

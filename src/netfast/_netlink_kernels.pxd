@@ -5,7 +5,7 @@ cdef extern from "<stdbool.h>":
     ctypedef bint c_bool "bool"
 
 cdef extern from "nf_netlink.h" nogil:
-    enum: NF_NETLINK_MORE, NF_REQUEST_MAX
+    enum: NF_NETLINK_MORE
 
     ctypedef struct nf_attributes:
         const uint8_t* at
@@ -17,6 +17,7 @@ cdef extern from "nf_netlink.h" nogil:
 
     ctypedef struct nf_netlink:
         int fd
+        uint8_t* inbox
         c_bool interrupted
         char* text
 
@@ -43,7 +44,7 @@ cdef extern from "nf_link.h" nogil:
     enum: NF_LINK_GSO_IPV4_MAX_SIZE, NF_LINK_GRO_IPV4_MAX_SIZE
     enum: NF_LINK_NAME, NF_LINK_ALIAS, NF_LINK_QDISC, NF_LINK_KIND, NF_LINK_PORT_KIND, NF_LINK_DETAILS
     enum: NF_LINK_HWADDR, NF_LINK_BROADCAST, NF_LINK_PERMANENT, NF_LINK_PROPERTIES
-    enum: NF_LINK_STATS, NF_NO_NUMBER, NF_LINK_NAME_MAX
+    enum: NF_LINK_STATS, NF_NO_NUMBER
     uint32_t NF_FOREVER
 
     ctypedef struct nf_span:

@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import errno
 import functools
-import operator
 import os
 import socket
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, SupportsIndex
+from typing import Any
 
 from .linux import netlink
 from .netstat_table import PROTOCOLS, STATES, UNCONNECTED, ConnectionTable, Owners, Process, state_name
@@ -110,17 +109,15 @@ def port_owner(port: int, protocol: str = "tcp") -> list[Process]:
     """
     if protocol not in ("tcp", "udp"):
         raise ValueError(f"protocol={protocol!r}: wanted 'tcp' or 'udp'")
-    if port is None:
-        raise TypeError("port is NoneType; wanted an int")
-    found = connections(protocol, local_port=port, owners=True)
+    found = connections(protocol, local_port=_checked_port("port", port), owners=True)
     holders = {process.pid: process for row in found for process in row.processes or ()}
     hidden = next((row for row in found if row.processes is None), None)
     if hidden and not holders:
-        raise PermissionError(
-            errno.EACCES,
-            f"port {port}/{protocol} is in use by a socket of user {hidden.uid}, but no process that this one may look "
-            "at holds it",
+        who = "of the kernel, of another PID namespace" if os.geteuid() == 0 else "of another user: root may see whose"
+        what = (
+            f"port {port}/{protocol} is in use by a socket of user {hidden.uid}, which no process holds that this one"
         )
+        raise PermissionError(errno.EACCES, f"{what} may look at (it may be {who})")
     return [holders[pid] for pid in sorted(holders)]
 
 
@@ -130,13 +127,16 @@ def port_owner(port: int, protocol: str = "tcp") -> list[Process]:
 def _table(kind: str, bits_of: Callable[[int], int], local_port: int | None, owners: bool) -> ConnectionTable:
     """bits_of: the states that are asked for, by transport."""
     kernel = netlink()
-    port = _checked_port(local_port, kind)
+    port = kernel.ANY_PORT if local_port is None else _checked_port("local_port", local_port)
+    if kind == "unix" and local_port is not None:
+        raise ValueError("kind='unix': Unix sockets have no port")
     found = kernel.Sockets()
     for transport, family in _wanted(kind):
-        if port is not None and transport == _UNIX:
-            continue  # it has none
+        if transport == _UNIX and local_port is not None:
+            continue
         if bits := bits_of(transport):
-            found.read(transport, family, bits, kernel.ANY_PORT if port is None else port)
+            found.read(transport, family, bits, port)
+    found.settle()
     return ConnectionTable(found, _owners(found.owners(_threads())) if owners else None)
 
 
@@ -149,17 +149,10 @@ def _wanted(kind: Any) -> Iterator[tuple[int, int]]:
             yield transport, family
 
 
-def _checked_port(port: int | None, kind: str) -> int | None:
-    if port is None:
-        return None
-    if type(port) is bool or not isinstance(port, SupportsIndex):
-        raise TypeError(f"the port is {type(port).__name__}; wanted an int")
-    port = operator.index(port)
-    if not 0 <= port <= 65535:
-        raise ValueError(f"port {port} is out of range (wanted 0 to 65535)")
-    if kind == "unix":
-        raise ValueError("kind='unix': Unix sockets have no port")
-    return port
+def _checked_port(name: str, port: Any) -> int:
+    from .ports import checked_port
+
+    return checked_port(name, port, least=0)
 
 
 def _state_names(states: Any) -> tuple[str, ...] | None:
@@ -200,12 +193,13 @@ def _threads() -> int:
 
 def _owners(pids: list[tuple[int, ...] | None]) -> list[Owners]:
     """The processes of each row; one that has ended meanwhile is left out."""
-    processes = {pid: _process(pid) for pid in {pid for some in set(pids) for pid in some or ()}}
-    named: dict[tuple[int, ...] | None, Owners] = {
-        some: None if some is None else tuple(process for pid in some if (process := processes[pid]))
-        for some in set(pids)
+    sets = {id(some): some for some in pids}  # equal ones are one tuple
+    processes = {pid: _process(pid) for pid in {pid for some in sets.values() for pid in some or ()}}
+    named: dict[int, Owners] = {
+        key: None if some is None else tuple(process for pid in some if (process := processes[pid]))
+        for key, some in sets.items()
     }
-    return [named[some] for some in pids]
+    return [named[id(some)] for some in pids]
 
 
 def _process(pid: int) -> Process | None:

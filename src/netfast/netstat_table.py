@@ -111,7 +111,8 @@ _FAMILY, _TYPE, _PROTOCOL, _STATE = map(Connection._fields.index, ("family", "ty
 
 
 class ConnectionTable:
-    """The sockets of this network namespace, a row each; columns are NumPy arrays, made when they are asked for.
+    """The sockets of a network namespace as they were, a row each; columns are NumPy arrays, made when they are asked
+    for.
 
     Attributes:
         family: uint8[n]: `socket.AF_INET`, `AF_INET6` or `AF_UNIX`.

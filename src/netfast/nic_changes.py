@@ -52,11 +52,9 @@ class Step(NamedTuple):
 
 def checked_changes(up: Any, mtu: Any, hwaddr: Any, new_name: Any) -> Changes:
     """What can be checked without the card."""
-    if up is not None:
-        _check_bool("up", up)
-    if mtu is not None and (mtu := _whole("mtu", mtu)) < 1:
-        raise ValueError(f"mtu={mtu}: wanted a number of bytes")
-    changes = Changes(up, mtu, _hwaddr(hwaddr), _new_name(new_name))
+    if mtu is not None and not 1 <= (mtu := _whole("mtu", mtu)) < 2**31:
+        raise ValueError(f"mtu={mtu}: wanted 1 to {2**31 - 1} bytes")
+    changes = Changes(None if up is None else _flag("up", up), mtu, _hwaddr(hwaddr), _new_name(new_name))
     if changes == (None,) * len(changes):
         raise ValueError("nothing to change: wanted up, mtu, hwaddr or new_name")
     return changes
@@ -68,9 +66,10 @@ def _whole(what: str, value: Any) -> int:
     return operator.index(value)
 
 
-def _check_bool(what: str, value: Any) -> None:
-    if not isinstance(value, bool):
+def _flag(what: str, value: Any) -> bool:
+    if not isinstance(value, bool) and type(value).__name__ not in ("bool", "bool_"):  # of NumPy
         raise TypeError(f"{what} is {type(value).__name__}; wanted True or False")
+    return bool(value)
 
 
 def _check_text(what: str, value: Any, example: str) -> None:
@@ -106,7 +105,7 @@ def _new_name(name: Any) -> bytes | None:
 def raw_name(name: str | bytes) -> bytes | None:
     """The bytes of a card's name; None if it is none that can be written."""
     try:
-        return os.fsencode(name)
+        return bytes(os.fsencode(name))  # of a subclass, too
     except UnicodeEncodeError:
         return None
 
@@ -117,7 +116,7 @@ def steps(row: list[Any], wanted: Changes) -> list[Step]:
     kernel, index, is_up = netlink(), row[_INDEX], bool(row[_FLAGS] & InterfaceFlags.UP)
     made = []
     if wanted.up is False and is_up:
-        made.append(Step("setting it down", "it is down", lambda: kernel.set_up(index, False)))
+        made.append(Step("setting it down", "it was set down", lambda: kernel.set_up(index, False)))
     if wanted.hwaddr is not None and (text := wanted.hwaddr.hex(":")) != row[_HWADDR]:
         made.append(_step("hardware address", text, lambda: kernel.set_hwaddr(index, wanted.hwaddr)))
     if wanted.mtu is not None and wanted.mtu != row[_MTU]:
@@ -126,19 +125,18 @@ def steps(row: list[Any], wanted: Changes) -> list[Step]:
         text = repr(os.fsdecode(wanted.new_name))
         made.append(_step("name", text, lambda: kernel.set_name(index, wanted.new_name)))
     if wanted.up and not is_up:
-        made.append(Step("setting it up", "it is up", lambda: kernel.set_up(index, True)))
+        made.append(Step("setting it up", "it was set up", lambda: kernel.set_up(index, True)))
     return made
 
 
 def _step(what: str, value: str, call: Callable[[], tuple[int, str]]) -> Step:
-    return Step(f"changing its {what} to {value}", f"its {what} is {value}", call)
+    return Step(f"changing its {what} to {value}", f"its {what} was changed to {value}", call)
 
 
 def _check_for(row: list[Any], wanted: Changes) -> None:
     name, least, most, hwaddr = row[_NAME], row[_MIN_MTU], row[_MAX_MTU], row[_HWADDR]
     if wanted.mtu is not None and not least <= wanted.mtu <= (most or 2**31 - 1):
-        bounds = f"{least} to {most} bytes" if most else f"at least {least} bytes"
-        raise ValueError(f"mtu={wanted.mtu}: the MTU of {name} may be {bounds}")
+        raise ValueError(f"mtu={wanted.mtu}: the MTU of {name} may be {least} to {most or 2**31 - 1} bytes")
     if wanted.hwaddr is None:
         return
     text = wanted.hwaddr.hex(":")
@@ -154,14 +152,13 @@ def apply(steps: Sequence[Step], name: str) -> None:
     for step in steps:
         error, why = step.call()
         if error:
-            before = f" ({' and '.join(done)} already)" if done else ""
-            raise _refused(error, f"{name}: {step.doing}", why, before)
+            raise _refused(error, f"{name}: {step.doing}", why, f" ({' and '.join(done)} before)" if done else "")
         done.append(step.done)
 
 
 def _refused(error: int, doing: str, why: str, before: str = "") -> OSError:
-    if error in (errno.EPERM, errno.EACCES):
-        return PermissionError(error, f"{doing} needs CAP_NET_ADMIN{before}")
+    if error == errno.EPERM:
+        return PermissionError(error, f"{doing} needs CAP_NET_ADMIN, which this process does not have{before}")
     return OSError(error, f"{doing} failed: {why}{before}")
 
 
@@ -196,12 +193,17 @@ def checked_address(
     if far is not None and len(far) != len(local):
         raise ValueError(f"peer {peer!r} is of another family than {text}")
     valid, preferred = _lifetimes(valid_lft, preferred_lft)
-    _check_bool("noprefixroute", noprefixroute)
-    flags = _NOPREFIXROUTE if noprefixroute else 0
     return Address(
-        text, local, prefixlen, far, _broadcast(broadcast, text, local, prefixlen), _scope(scope, local), flags, valid,
-        preferred,
-    )  # fmt: skip
+        text=text,
+        local=local,
+        prefixlen=prefixlen,
+        peer=None if far == local else far,  # the kernel keeps none then
+        broadcast=_broadcast(broadcast, text, far or local, prefixlen),
+        scope=_scope(scope, local),
+        flags=_NOPREFIXROUTE if _flag("noprefixroute", noprefixroute) else 0,
+        valid=valid,
+        preferred=preferred,
+    )
 
 
 def _with_prefixlen(address: Any) -> tuple[str, bytes, int]:
@@ -236,10 +238,11 @@ def _ip(what: str, text: Any) -> bytes:
     return value.to_bytes(4 if version == 4 else 16, "big")
 
 
-def _broadcast(broadcast: Any, text: str, local: bytes, prefixlen: int) -> bytes | None:
+def _broadcast(broadcast: Any, text: str, network: bytes, prefixlen: int) -> bytes | None:
+    """network: an address of it, which is the peer's where there is one."""
     if broadcast is None or broadcast is False:
         return None
-    if len(local) != 4:
+    if len(network) != 4:
         raise ValueError(f"broadcast={broadcast!r}: IPv6, as in {text}, has none")
     if broadcast is not True:
         made = _ip("broadcast", broadcast)
@@ -248,7 +251,7 @@ def _broadcast(broadcast: Any, text: str, local: bytes, prefixlen: int) -> bytes
         return made
     if prefixlen > 30:
         raise ValueError(f"broadcast=True: the network of {text} has no broadcast address (RFC 3021)")
-    return (int.from_bytes(local, "big") | (1 << 32 - prefixlen) - 1).to_bytes(4, "big")
+    return (int.from_bytes(network, "big") | (1 << 32 - prefixlen) - 1).to_bytes(4, "big")
 
 
 def _scope(scope: Any, local: bytes) -> int:

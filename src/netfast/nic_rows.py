@@ -258,6 +258,7 @@ class Interface(NamedTuple):
         return {
             **self._asdict(),
             "altnames": list(self.altnames),
+            "details": dict(self.details),
             "flags": self.flags.names(),
             "stats": self.stats._asdict(),
             "addresses": [address.to_dict() for address in self.addresses],

@@ -100,7 +100,8 @@ def interfaces() -> list[Interface]:
 
     Raises OSError with the kernel's errno if it does not list them.
 
-    Source: RTM_GETLINK and RTM_GETADDR of rtnetlink(7).  A list that changes while it is read is read again.
+    Source: RTM_GETLINK and RTM_GETADDR of rtnetlink(7).  A list that changes while it is read is read again, up to 50
+    times; the last is taken as it is.
 
     Example:
         >>> import netfast as nf
@@ -124,13 +125,14 @@ def interface(name_or_index: str | bytes | int) -> Interface:
         >>> nf.interface(1).name, nf.interface("lo").stats.rx_errors
         ('lo', 0)
     """
-    return _whole(found(name_or_index))
+    return _completed(found(name_or_index))
 
 
-def _whole(row: list[Any]) -> Interface:
+def _completed(row: list[Any]) -> Interface:
     """The card of a row, with what else the kernel must be asked for."""
     kernel = netlink()
-    around = [kernel.link(index) for index in (row[_MASTER], row[_LINK]) if index]
+    is_here = row[_LINK_NETNSID] is None
+    around = [kernel.link(index) for index in (row[_MASTER], row[_LINK] if is_here else 0) if index]
     names = _Names({other[0]: other[1] for other in around if other})
     return _card(row, names, kernel.addresses(row[0]).get(row[0], ()))
 
@@ -189,7 +191,7 @@ def set_interface(
         >>> nf.set_interface("lo", mtu=0)
         Traceback (most recent call last):
         ...
-        ValueError: mtu=0: wanted a number of bytes
+        ValueError: mtu=0: wanted 1 to 2147483647 bytes
         >>> nf.set_interface("lo", up=True).admin_up  # it is already
         True
     """
@@ -199,7 +201,7 @@ def set_interface(
     after = netlink().link(row[0])
     if after is None:
         raise OSError(errno.ENODEV, f"no network card {row[1]!r} any more")
-    return _whole(after)
+    return _completed(after)
 
 
 def add_address(
@@ -276,7 +278,7 @@ def _card(row: list[Any], names: _Names, addresses: Iterable[list[Any]]) -> Inte
     row[_TYPE] = _TYPES[row[_TYPE]]
     row[_DETAILS] = _details(row[_KIND], row[_DETAILS]) if row[_DETAILS] else {}
     row[_MASTER] = names[row[_MASTER]]
-    row[_LINK] = names[row[_LINK]] if row[_LINK_NETNSID] is None else f"if{row[_LINK]}"
+    row[_LINK] = names[row[_LINK]] if row[_LINK_NETNSID] is None else _Names()[row[_LINK]]
     if row[_ADDRGENMODE] is not None:
         row[_ADDRGENMODE] = _ADDRGENMODES[row[_ADDRGENMODE]]
     row[_STATS] = _made(LinkStats, row[_STATS])

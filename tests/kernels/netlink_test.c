@@ -35,6 +35,20 @@ static void add_number(nf_request *r, uint16_t type, uint32_t value, size_t size
     nf_request_add(r, type, size == 1 ? (const void *)&one : &value, size);
 }
 
+/* An attribute that holds those added until it is ended. */
+static size_t begin_nest(nf_request *r, uint16_t type)
+{
+    size_t nest = r->size;
+    nf_request_add(r, type | NLA_F_NESTED, NULL, 0);
+    return nest;
+}
+
+static void end_nest(nf_request *r, size_t nest)
+{
+    const uint16_t size = (uint16_t)(r->size - nest);
+    memcpy(r->bytes + nest, &size, sizeof size);
+}
+
 /* ---- attributes */
 
 static void test_attributes(void)
@@ -183,18 +197,18 @@ static nf_request made_link(void)
     for (int i = 0; i <= NF_LINK_STATS; i++)
         stats[i] = (uint64_t)i << 40;
     nf_request_add(&r, IFLA_STATS64, stats, sizeof stats);
-    size_t info = nf_request_nest(&r, IFLA_LINKINFO);
+    size_t info = begin_nest(&r, IFLA_LINKINFO);
     nf_request_add(&r, IFLA_INFO_KIND, "vxlan", 5);
     nf_request_add(&r, IFLA_INFO_DATA, "1234", 4);
-    nf_request_end(&r, info);
-    size_t families = nf_request_nest(&r, IFLA_AF_SPEC), ip6 = nf_request_nest(&r, AF_INET6);
+    end_nest(&r, info);
+    size_t families = begin_nest(&r, IFLA_AF_SPEC), ip6 = begin_nest(&r, AF_INET6);
     add_number(&r, IFLA_INET6_ADDR_GEN_MODE, 3, 1);
-    nf_request_end(&r, ip6);
-    nf_request_end(&r, families);
-    size_t names = nf_request_nest(&r, 52);
+    end_nest(&r, ip6);
+    end_nest(&r, families);
+    size_t names = begin_nest(&r, 52);
     nf_request_add(&r, 53, "one", 4);
     nf_request_add(&r, 53, "another", 8);
-    nf_request_end(&r, names);
+    end_nest(&r, names);
     return r;
 }
 
@@ -347,15 +361,15 @@ static void test_inode(void)
 static void test_unique(void)
 {
     nf_sockets sockets = {0};
-    const uint64_t inodes[] = {7, 0, 7, 9, 0, 9, 8, 7}, left[] = {7, 0, 9, 0, 8};
-    for (size_t i = 0; i < sizeof inodes / sizeof *inodes; i++) {
-        const nf_socket row = {.inode = inodes[i]};
+    const uint64_t cookies[] = {7, 0, 7, 9, 0, 9, 8, 7}, left[] = {7, 0, 9, 0, 8};
+    for (size_t i = 0; i < sizeof cookies / sizeof *cookies; i++) {
+        const nf_socket row = {.cookie = cookies[i], .inode = 1};
         memcpy(nf_heap_more(&sockets.rows, sizeof row), &row, sizeof row);
     }
     check(nf_sockets_unique(&sockets, 1) && nf_sockets_count(&sockets) == 6, "what is unique from a row on");
     check(nf_sockets_unique(&sockets, 0) && nf_sockets_count(&sockets) == 5, "what is unique");
     for (size_t i = 0; i < 5; i++)
-        check(nf_sockets_at(&sockets, i)->inode == left[i], "the order of what is unique");
+        check(nf_sockets_at(&sockets, i)->cookie == left[i], "the order of what is unique");
     nf_sockets_free(&sockets);
 }
 

@@ -9,6 +9,7 @@ from types import FrameType
 import pytest
 
 from net import lab
+from netfast import _netlink
 
 
 @pytest.fixture(scope="session")
@@ -42,6 +43,15 @@ def privileged(request: pytest.FixtureRequest) -> bool:
 def version(request: pytest.FixtureRequest) -> int:
     number: int = request.param
     return number
+
+
+@pytest.fixture(params=["netlink", "proc"])
+def source(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Where sockets are read: from the kernel, or from /proc/net where a module is missing."""
+    name: str = request.param
+    before = _netlink.force_proc(name == "proc")
+    yield name
+    _netlink.force_proc(before)
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import netfast as nf
@@ -712,3 +713,34 @@ def test_a_change_is_made_in_the_threads_own_namespace(network: None) -> None:
         assert (one.call(nf.interface, "v0").mtu, other.call(nf.interface, "v0").mtu) == (1300, 1500)
         assert one.call(nf.interface, "v0").addresses == ()
         assert [address.ip for address in other.call(nf.interface, "v0").addresses] == ["10.0.0.1"]
+
+
+def test_what_is_no_matter_of_privilege_is_not_called_so(alone: lab.Namespace) -> None:
+    alone.ip("link add v0 type ifb")
+    alone.sysctl(ipv6__conf__v0__disable_ipv6=1)
+    with pytest.raises(PermissionError) as caught:
+        nf.add_address("v0", "2001:db8::1/64")
+    assert "CAP_NET_ADMIN" not in str(caught.value)
+    assert "v0" in str(caught.value)
+
+
+def test_the_computed_broadcast_address_is_that_of_the_peers_network(alone: lab.Namespace) -> None:
+    alone.ip("link add v0 type ifb")
+    nf.add_address("v0", "10.0.0.1/24", peer="10.9.9.2", broadcast=True)
+    assert nf.interface("v0").addresses[0].broadcast == "10.9.9.255"
+
+
+def test_a_peer_that_is_the_address_itself_is_none(alone: lab.Namespace) -> None:
+    alone.ip("link add v0 type ifb")
+    nf.add_address("v0", "10.3.0.1/24", peer="10.3.0.1")
+    assert nf.interface("v0").addresses[0].peer is None
+    nf.del_address("v0", "10.3.0.1/24", peer="10.3.0.1")
+    assert nf.interface("v0").addresses == ()
+
+
+def test_types_of_numpy_are_taken(alone: lab.Namespace) -> None:
+    alone.ip("link add v0 type ifb")
+    index = np.int64(nf.interface("v0").index)
+    card = nf.set_interface(index, mtu=np.int32(1300), new_name=np.bytes_(b"v1"), up=np.True_)  # type: ignore[arg-type]
+    assert (card.name, card.mtu, card.admin_up) == ("v1", 1300, True)
+    assert nf.interface(np.bytes_(b"v1")).index == index

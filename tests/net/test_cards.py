@@ -9,6 +9,8 @@ import json
 import os
 import socket
 import struct
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -777,3 +779,26 @@ def test_reading_is_quick(zoo: Zoo) -> None:
     for _ in range(100):
         nf.interfaces()
     assert time.perf_counter() - start < 5  # 50 ms a look is ten times what it takes
+
+
+def test_a_card_with_more_names_than_a_message_usually_holds(alone: lab.Namespace) -> None:
+    alone.ip("link add many type ifb", "link add beside type ifb")
+    names = [f"{number:0127}" for number in range(470)]
+    alone.ip(*(f"link property add dev many altname {name}" for name in names))
+    assert list(nf.interface("many").altnames) == names
+    assert nf.interface(names[-1]).name == "many"
+    assert [card.name for card in nf.interfaces()] == ["lo", "many", "beside"]
+
+
+def test_names_are_those_of_the_file_system(alone: lab.Namespace) -> None:
+    code = """
+import os, sys, netfast as nf
+card = next(card for card in nf.interfaces() if card.name != "lo")
+assert sys.getfilesystemencoding() != "utf-8", sys.getfilesystemencoding()
+assert os.fsencode(card.name) == "caf\\u00e9".encode(), card.name
+assert nf.interface(card.name).index == card.index
+"""
+    alone.ip("link add café type ifb")
+    environment = {**lab.python_environment(), "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    done = alone.call(subprocess.run, [sys.executable, "-c", code], env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

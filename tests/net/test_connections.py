@@ -25,7 +25,6 @@ from hypothesis import given, strategies as st
 import netfast as nf
 from net import lab, sockets_lab
 from net.sockets_lab import ANY, INET_KINDS, KINDS, LOOPBACKS, STATES, inode, made, raw, told, told_all, udp, unix
-from netfast import _netlink
 
 pytestmark = pytest.mark.usefixtures("alone")
 
@@ -1043,15 +1042,6 @@ def test_the_loopback_card_may_be_down(alone: lab.Namespace, stack: ExitStack) -
 # --- netlink, and /proc/net where a module is missing ---------------------------------------------------------------
 
 
-@pytest.fixture(params=["netlink", "proc"])
-def source(request: pytest.FixtureRequest) -> Iterator[str]:
-    """Where the kernel is asked."""
-    name: str = request.param
-    before = _netlink.force_proc(name == "proc")
-    yield name
-    _netlink.force_proc(before)
-
-
 class TestEitherSource:
     """What both tell is the same. Of /proc/net there is less: no socket of TCP that is only bound, no card, no v6only,
     no limit of a listener, no peer and no queue of a Unix socket."""
@@ -1156,3 +1146,50 @@ class TestEitherSource:
         for _ in range(50):
             nf.connections("all", owners=True)
         assert lab.descriptors() == before
+
+
+# --- what a row refers to -------------------------------------------------------------------------------------------
+
+
+def test_subflows_of_mptcp_share_an_inode_and_are_all_told(require: Callable[[object, str], None]) -> None:
+    require(os.path.exists("/proc/sys/net/mptcp/enabled"), "a kernel with MPTCP")
+    with lab.namespace() as near, lab.namespace() as far, ExitStack() as stack:
+        cards = [lab.cable(near, far) for _ in range(2)]
+        for number, (here, there) in enumerate(cards, 1):
+            near.ip(f"addr add 198.18.{number}.1/24 dev {here}")
+            far.ip(f"addr add 198.18.{number}.2/24 dev {there}")
+        for host in (near, far):
+            host.run("ip", "mptcp", "limits", "set", "subflow", "2", "add_addr_accepted", "2")
+        near.run("ip", "mptcp", "endpoint", "add", "198.18.2.1", "dev", cards[1][0], "subflow")
+        with far.inside():
+            server = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_MPTCP))
+            server.bind(("198.18.1.2", 5555))
+            server.listen()
+        with near.inside():
+            client = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_MPTCP))
+            client.connect(("198.18.1.2", 5555))
+        accepted = stack.enter_context(server.accept()[0])
+        client.send(b"x")
+        accepted.send(accepted.recv(1))
+        with near.inside():
+            sockets_lab.until(lambda: len(sockets_lab.from_proc("tcp")) == 2)
+            rows = list(nf.connections("tcp", states="ESTABLISHED"))
+            assert {row.local_address for row in rows} == {"198.18.1.1", "198.18.2.1"}
+            assert len({row.inode for row in rows}) == 1
+
+
+def test_a_table_stays_that_of_its_namespace(alone: lab.Namespace) -> None:
+    alone.ip("link add own7 type ifb", "link set own7 up", "addr add fe80::7/64 dev own7 nodad")
+    index = nf.interface("own7").index
+    with ExitStack() as stack:
+        sock = stack.enter_context(socket.socket(socket.AF_INET6, socket.SOCK_DGRAM))
+        sock.bind(("fe80::7", 0, 0, index))
+        server = unix(stack, socket.SOCK_DGRAM, b"\0a peer")
+        client = unix(stack, socket.SOCK_DGRAM)
+        client.connect(b"\0a peer")
+        table, peers = nf.connections("udp"), nf.connections("unix", states="ESTABLISHED")
+        server.close()
+    with lab.namespace() as other, other.inside():
+        assert [row.local_address for row in table] == ["fe80::7%own7"]
+        assert table.local_address.tolist() == ["fe80::7%own7"]
+        assert "@a peer" in [row.remote_address for row in peers]

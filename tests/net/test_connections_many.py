@@ -17,20 +17,10 @@ import pytest
 import netfast as nf
 from net import lab, sockets_lab
 from net.sockets_lab import holder, told_all
-from netfast import _netlink
 
 pytestmark = pytest.mark.usefixtures("alone", "source")
 
 MANY = 10_000  # sockets a process: with 20,000 of them it may hold no more
-
-
-@pytest.fixture(params=["netlink", "proc"])
-def source(request: pytest.FixtureRequest) -> Iterator[str]:
-    """Where sockets are read."""
-    name: str = request.param
-    before = _netlink.force_proc(name == "proc")
-    yield name
-    _netlink.force_proc(before)
 
 
 MAY_OPEN_MANY = """

@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import re
+import signal
 import socket
 import subprocess
 import sys
@@ -20,21 +21,11 @@ import pytest
 import netfast as nf
 from net import lab, sockets_lab
 from net.sockets_lab import holder, inode, raw, udp, unix
-from netfast import _netlink
 
 pytestmark = pytest.mark.usefixtures("alone", "source")
 
 NOBODY = 65_534
 PF_KTHREAD = 0x00200000  # include/linux/sched.h
-
-
-@pytest.fixture(params=["netlink", "proc"])
-def source(request: pytest.FixtureRequest) -> Iterator[str]:
-    """Where sockets are read; who holds them is read from /proc in either case."""
-    name: str = request.param
-    before = _netlink.force_proc(name == "proc")
-    yield name
-    _netlink.force_proc(before)
 
 
 @pytest.fixture
@@ -484,3 +475,69 @@ def test_a_process_that_has_ended_owns_nothing(alone: lab.Namespace) -> None:
         assert Path(f"/proc/{child.pid}").exists()
         sockets_lab.until(lambda: nf.port_owner(port) == [])
         assert len(nf.connections("tcp")) == 0
+
+
+# --- threads --------------------------------------------------------------------------------------------------------
+
+LEADERLESS = """
+import ctypes, os, socket, sys, threading
+
+server = socket.create_server(("127.0.0.1", 0))
+
+def stay():
+    print([server.getsockname()[1]], flush=True)
+    sys.stdin.read()
+
+threading.Thread(target=stay).start()
+number = {"x86_64": 60, "aarch64": 93}[os.uname().machine]
+ctypes.CDLL(None).syscall(number, 0)  # exit, of this thread only
+"""
+
+
+def test_a_process_whose_first_thread_has_ended_is_an_owner(alone: lab.Namespace) -> None:
+    with holder(alone, LEADERLESS) as (child, (port,)):
+        sockets_lab.until(lambda: not os.listdir(f"/proc/{child.pid}/fd"))
+        assert pids(nf.port_owner(port)) == [child.pid]
+
+
+def test_many_holders_of_many_sockets_are_told_quickly(stack: ExitStack) -> None:
+    listeners = [listening(stack) for _ in range(100)]
+    children = []
+    try:
+        for _ in range(300):
+            child = os.fork()
+            if child == 0:
+                signal.pause()
+                os._exit(0)
+            children.append(child)
+        begin = time.perf_counter()
+        table = nf.listening(owners=True)
+        assert time.perf_counter() - begin < 5
+        assert len(table) == len(listeners)
+        for row in table:
+            assert pids(row.processes) == sorted([os.getpid(), *children])
+    finally:
+        for child in children:
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+
+
+def test_where_proc_is_missing_nothing_is_told_for_nobody(alone: lab.Namespace) -> None:
+    # A mount namespace of its own, in which something else lies over /proc.
+    code = """
+import ctypes, os, socket, sys
+libc = ctypes.CDLL(None, use_errno=True)
+assert libc.unshare(0x20000) == 0 and libc.mount(b"none", b"/", None, 0x44000, None) == 0
+import netfast as nf
+sock = socket.socket(socket.AF_INET, socket.SOCK_RAW, 1)
+nf.listening(owners=True)
+assert libc.mount(b"none", b"/proc", b"tmpfs", 0, None) == 0, os.strerror(ctypes.get_errno())
+for ask in (lambda: nf.connections("raw"), lambda: nf.connections("tcp", owners=True)):
+    try:
+        print("told", list(ask()))
+    except FileNotFoundError as error:
+        print("error", error)
+"""
+    lines = alone.python(code).splitlines()
+    assert [line.split()[0] for line in lines] == ["error", "error"], lines
+    assert "/proc" in lines[1]

@@ -183,7 +183,7 @@ bool nf_link_address_read(uint16_t type, const uint8_t *payload, size_t size, nf
             address->preferred = times.ifa_prefered;
         }
     }
-    /* IFA_LOCAL is the card's own address; IFA_ADDRESS the same, or the peer's.  IPv6 without a peer has the latter only. */
+    /* IFA_LOCAL is the card's own address; IFA_ADDRESS the same, or the peer's.  IPv6 without a peer has the latter. */
     if (!address->local.data)
         address->local = network;
     else if (network.data && memcmp(network.data, address->local.data, wanted) != 0)

@@ -14,8 +14,10 @@
 enum {
     HEADER = NLMSG_HDRLEN,
     ATTRIBUTE = NLA_HDRLEN,
-    /* The kernel fills up to 32 KiB a receive, but only if asked for as much; less may cut a message. */
-    INBOX = 64 << 10
+    /* The kernel fills up to 32 KiB a receive, if there is room for as much; a message may be larger, of a card with
+     * hundreds of names. */
+    INBOX = 64 << 10,
+    INBOX_MAX = 16 << 20
 };
 
 static size_t aligned(size_t size) { return (size + 3) & ~(size_t)3; }
@@ -97,26 +99,12 @@ void nf_request_add(nf_request *r, uint16_t type, const void *data, size_t size)
         memcpy(at + ATTRIBUTE, data, size);
 }
 
-size_t nf_request_nest(nf_request *r, uint16_t type)
-{
-    size_t nest = r->size;
-    nf_request_add(r, type | NLA_F_NESTED, NULL, 0);
-    return nest;
-}
-
-void nf_request_end(nf_request *r, size_t nest)
-{
-    uint16_t size = (uint16_t)(r->size - nest);
-    if (!r->full)
-        memcpy(r->bytes + nest, &size, sizeof size);
-}
-
 /* ---- the socket */
 
 int nf_netlink_open(nf_netlink *s, int protocol)
 {
     static const int on = 1;
-    *s = (nf_netlink){.fd = -1};
+    *s = (nf_netlink){.fd = -1, .inbox_size = INBOX};
     s->inbox = malloc(INBOX);
     if (!s->inbox)
         return ENOMEM;
@@ -126,7 +114,7 @@ int nf_netlink_open(nf_netlink *s, int protocol)
         nf_netlink_close(s);
         return number;
     }
-    /* Each is better to have and can be done without: filters of a dump, texts of errors, errors without the request. */
+    /* Each can be done without, too: filters of a dump, texts of errors, errors without the request. */
     setsockopt(s->fd, SOL_NETLINK, NETLINK_GET_STRICT_CHK, &on, sizeof on);
     setsockopt(s->fd, SOL_NETLINK, NETLINK_EXT_ACK, &on, sizeof on);
     setsockopt(s->fd, SOL_NETLINK, NETLINK_CAP_ACK, &on, sizeof on);
@@ -151,7 +139,7 @@ int nf_netlink_send(nf_netlink *s, nf_request *request)
     head.nlmsg_len = (uint32_t)request->size;
     head.nlmsg_seq = ++s->sequence;
     memcpy(request->bytes, &head, sizeof head);
-    s->interrupted = false;
+    s->interrupted = s->truncated = false;
     s->text[0] = 0;
     const struct sockaddr_nl kernel = {.nl_family = AF_NETLINK};
     while (sendto(s->fd, request->bytes, request->size, 0, (const struct sockaddr *)&kernel, sizeof kernel) < 0)
@@ -210,24 +198,39 @@ int nf_netlink_read(nf_netlink *s, const uint8_t *bytes, size_t size, bool one, 
     return NF_NETLINK_MORE;
 }
 
+/* False if it cannot be larger. */
+static bool enlarge_inbox(nf_netlink *s)
+{
+    uint8_t *grown = s->inbox_size < INBOX_MAX ? realloc(s->inbox, 4 * s->inbox_size) : NULL;
+    if (!grown)
+        return false;
+    s->inbox = grown;
+    s->inbox_size *= 4;
+    return true;
+}
+
 int nf_netlink_receive(nf_netlink *s, bool one, int receives, nf_netlink_take *take, void *into)
 {
     for (; receives > 0; receives--) {
         struct sockaddr_nl from = {0};
-        struct iovec whole = {s->inbox, INBOX};
+        struct iovec whole = {s->inbox, s->inbox_size};
         struct msghdr message = {.msg_name = &from, .msg_namelen = sizeof from, .msg_iov = &whole, .msg_iovlen = 1};
         ssize_t size = recvmsg(s->fd, &message, 0);
         if (size < 0 && errno == EINTR)
             return NF_NETLINK_MORE; /* whoever calls looks at signals */
         if (size < 0)
             return errno;
-        if (message.msg_flags & MSG_TRUNC)
-            return EMSGSIZE;
         if (from.nl_pid != 0)
             continue; /* any process may send here; only the kernel is 0 */
+        if (message.msg_flags & MSG_TRUNC) {
+            s->truncated = true;
+            if (!enlarge_inbox(s) || one)
+                return EMSGSIZE;
+            continue; /* the kernel takes no other request before the end of this dump */
+        }
         int status = nf_netlink_read(s, s->inbox, (size_t)size, one, take, into);
         if (status != NF_NETLINK_MORE)
-            return status;
+            return status == 0 && s->truncated ? EMSGSIZE : status;
     }
     return NF_NETLINK_MORE;
 }

@@ -47,9 +47,6 @@ typedef struct {
 /* A message of a type with flags beside NLM_F_REQUEST, and the header that its type has. */
 void nf_request_begin(nf_request *r, uint16_t type, uint16_t flags, const void *header, size_t size);
 void nf_request_add(nf_request *r, uint16_t type, const void *data, size_t size);
-/* An attribute that holds those added until it is ended. */
-size_t nf_request_nest(nf_request *r, uint16_t type);
-void nf_request_end(nf_request *r, size_t nest);
 
 /* ---- the socket */
 
@@ -59,6 +56,8 @@ typedef struct {
     int fd; /* -1: closed */
     uint32_t sequence;
     uint8_t *inbox;
+    size_t inbox_size;
+    bool truncated;             /* a message was larger than the inbox */
     bool interrupted;           /* what is dumped changed meanwhile: some of it may be missing, or there twice */
     char text[NF_NETLINK_TEXT]; /* what the kernel says of the error, or "" */
 } nf_netlink;
@@ -73,8 +72,9 @@ typedef int nf_netlink_take(void *into, uint16_t type, const uint8_t *payload, s
 
 enum { NF_NETLINK_MORE = -1 };
 
-/* Reads what came for the last request, so many receives of up to 32 KiB at most; NF_NETLINK_MORE if it goes on, 0 at the
- * end of a dump, after an acknowledgement, or after a single message where `one` is expected, else an errno. */
+/* Reads what came for the last request, so many receives of up to 32 KiB at most; NF_NETLINK_MORE if it goes on, 0 at
+ * the end of a dump, after an acknowledgement, or after a single message where `one` is expected, else an errno.
+ * EMSGSIZE: a message was larger than the inbox, which has been made larger: ask again. */
 int nf_netlink_receive(nf_netlink *s, bool one, int receives, nf_netlink_take *take, void *into);
 
 /* Reads the messages of one receive; tested and fuzzed without a socket. */

@@ -12,7 +12,9 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -20,6 +22,7 @@
 enum {
     LISTING = 32 << 10,
     LINK = 32,       /* "socket:[18446744073709551615]" has 29 bytes */
+    PATH = 48,       /* "2147483647/task/2147483647/fd" has 29 */
     STRIDE = 256     /* descriptors between two looks at the clock: less than a millisecond */
 };
 
@@ -71,27 +74,28 @@ static const char *next_name(const uint8_t *listing, size_t filled, size_t *at)
     return e->name;
 }
 
-/* A process is known by its directory's name. */
-static int32_t pid_of(const char *name)
+/* A process or a thread is known by its directory's name; 0 if it is none. */
+static int32_t number_of(const char *name)
 {
-    int64_t pid = 0;
-    for (; *name >= '0' && *name <= '9' && pid <= INT32_MAX; name++)
-        pid = pid * 10 + (*name - '0');
-    return *name || pid > INT32_MAX ? 0 : (int32_t)pid;
+    int64_t number = 0;
+    for (; *name >= '0' && *name <= '9' && number <= INT32_MAX; name++)
+        number = number * 10 + (*name - '0');
+    return *name || number > INT32_MAX ? 0 : (int32_t)number;
 }
 
-static int list_processes(nf_owner_walk *walk, uint8_t *listing)
+/* The numbers that are names in a directory: processes of /proc, or threads of a process.  0 or an errno. */
+static int list_numbers(int directory, uint8_t *listing, nf_heap_bytes *numbers)
 {
     ssize_t filled;
-    while ((filled = list_more(walk->proc, listing)) > 0) {
+    while ((filled = list_more(directory, listing)) > 0) {
         const char *name;
         for (size_t at = 0; (name = next_name(listing, (size_t)filled, &at));) {
-            const int32_t pid = pid_of(name);
-            uint8_t *kept = pid ? nf_heap_more(&walk->pids, sizeof pid) : NULL;
-            if (pid && !kept)
+            const int32_t number = number_of(name);
+            uint8_t *kept = number ? nf_heap_more(numbers, sizeof number) : NULL;
+            if (number && !kept)
                 return ENOMEM;
-            if (pid)
-                memcpy(kept, &pid, sizeof pid);
+            if (number)
+                memcpy(kept, &number, sizeof number);
         }
     }
     return filled < 0 ? errno : 0;
@@ -99,26 +103,64 @@ static int list_processes(nf_owner_walk *walk, uint8_t *listing)
 
 /* ---- a walker */
 
-/* Opens the next process there is; false if there is none left, or the walk has failed. */
+/* Below /proc; what has gone, or is not for this process to see, is no error: its sockets stay without it. */
+static int open_directory(nf_owner_walk *walk, const char *path)
+{
+    int directory = openat(walk->proc, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (directory < 0 && errno != ENOENT && errno != ESRCH && errno != EACCES && errno != EPERM && errno != ENOTDIR)
+        atomic_store(&walk->error, errno);
+    return directory;
+}
+
+/* The first thread of a process has ended, or it has no descriptors, as threads of the kernel: looks for others. */
+static void list_tasks(nf_owner_walk *walk, nf_walker *w)
+{
+    struct stat tasks;
+    char path[PATH];
+    snprintf(path, sizeof path, "%d/task", w->pid);
+    if (fstatat(walk->proc, path, &tasks, 0) < 0 || tasks.st_nlink <= 3) /* itself, its parent, one thread */
+        return;
+    const int directory = open_directory(walk, path);
+    if (directory < 0)
+        return;
+    const int error = list_numbers(directory, w->listing, &w->tasks);
+    if (error == ENOMEM)
+        atomic_store(&walk->error, error);
+    close(directory);
+}
+
+/* Opens the descriptors of the next thread to look at, if any. */
+static bool enter_task(nf_owner_walk *walk, nf_walker *w)
+{
+    int32_t task;
+    while (w->task < w->tasks.size / sizeof task) {
+        memcpy(&task, w->tasks.bytes + w->task++ * sizeof task, sizeof task);
+        char path[PATH];
+        snprintf(path, sizeof path, "%d/task/%d/fd", w->pid, task);
+        if (task != w->pid && w->found < walk->wanted.count && (w->directory = open_directory(walk, path)) >= 0)
+            return true;
+    }
+    return false;
+}
+
+/* Opens the descriptors of the next process there is; false if there is none left, or the walk has failed. */
 static bool enter_next(nf_owner_walk *walk, nf_walker *w)
 {
     const size_t count = walk->pids.size / sizeof(int32_t);
     for (;;) {
+        w->at = w->filled = 0;
+        if (enter_task(walk, w))
+            return true;
         const size_t i = atomic_fetch_add(&walk->next, 1);
         if (i >= count || atomic_load(&walk->error))
             return false;
         memcpy(&w->pid, walk->pids.bytes + i * sizeof w->pid, sizeof w->pid);
-        char path[24], *end = path + sizeof path - 4;
-        memcpy(end, "/fd", 4);
-        for (uint32_t pid = (uint32_t)w->pid; pid; pid /= 10)
-            *--end = (char)('0' + pid % 10);
-        w->directory = openat(walk->proc, end, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        w->at = w->filled = w->found = 0;
-        if (w->directory >= 0)
+        w->found = w->tasks.size = w->task = 0;
+        w->is_empty = true;
+        char path[PATH];
+        snprintf(path, sizeof path, "%d/fd", w->pid);
+        if ((w->directory = open_directory(walk, path)) >= 0)
             return true;
-        /* It is gone, or nobody who may look: its sockets stay without it.  Anything else is trouble of our own. */
-        if (errno != ENOENT && errno != ESRCH && errno != EACCES && errno != EPERM && errno != ENOTDIR)
-            atomic_store(&walk->error, errno);
     }
 }
 
@@ -162,13 +204,18 @@ static bool walk_on(nf_owner_walk *walk, nf_walker *w, int64_t until)
 {
     for (int left = STRIDE; w->directory >= 0 || enter_next(walk, w);) {
         const char *name = next_descriptor(w);
-        uint8_t link[LINK];
-        const ssize_t size = name && *name != '.' ? readlinkat(w->directory, name, (char *)link, sizeof link) : 0;
-        const uint64_t inode = size > 0 ? nf_socket_inode(link, (size_t)size) : 0;
-        if (inode)
-            note_owner(walk, w, inode);
+        if (name && *name != '.') {
+            uint8_t link[LINK];
+            const ssize_t size = readlinkat(w->directory, name, (char *)link, sizeof link);
+            const uint64_t inode = size > 0 ? nf_socket_inode(link, (size_t)size) : 0;
+            if (inode)
+                note_owner(walk, w, inode);
+            w->is_empty = false;
+        }
         if (!name || w->found == walk->wanted.count)
             leave(w);
+        if (!name && w->is_empty && w->tasks.size == 0)
+            list_tasks(walk, w);
         if (--left == 0) {
             if (now() >= until || atomic_load(&walk->error))
                 return false;
@@ -234,7 +281,9 @@ int nf_owners_begin(nf_owner_walk *walk, const uint64_t *inodes, size_t count, i
         w->last_holder = calloc(count ? count : 1, sizeof *w->last_holder);
         error = w->listing && w->last_holder ? 0 : ENOMEM;
     }
-    return error ? error : list_processes(walk, walk->walker[0].listing);
+    if (!error)
+        error = list_numbers(walk->proc, walk->walker[0].listing, &walk->pids);
+    return !error && walk->pids.size == 0 ? ENOENT : error; /* something else than /proc is there */
 }
 
 void nf_owners_end(nf_owner_walk *walk)
@@ -246,6 +295,7 @@ void nf_owners_end(nf_owner_walk *walk)
         free(w->listing);
         free(w->last_holder);
         nf_heap_free(&w->pairs);
+        nf_heap_free(&w->tasks);
     }
     nf_inodes_end(&walk->wanted);
     nf_heap_free(&walk->pids);

@@ -1,7 +1,8 @@
 /* nf_owners.h - which processes hold which sockets: a walk of /proc/PID/fd (proc(5)).  Linux.
  *
  * A socket has as many owners as processes hold a descriptor of it, and nothing tells how many those are: so each
- * process is looked at, but none any further once it was seen to hold all that are looked for.
+ * process is looked at, but none any further once it was seen to hold all that are looked for.  A process has one table
+ * of descriptors, which its first thread shows; where that thread has ended, the others show it.
  */
 #ifndef NF_OWNERS_H
 #define NF_OWNERS_H
@@ -17,7 +18,10 @@ enum { NF_WALKERS = 8 };
 typedef struct {
     int directory;                  /* of that process's descriptors; -1: none */
     int32_t pid;
+    bool is_empty;                  /* no descriptor was seen in it */
     size_t found;                   /* of the sockets that are looked for, in that process */
+    nf_heap_bytes tasks;            /* int32_t each: its threads, where the first of them has ended */
+    size_t task;                    /* the next of these */
     size_t at, filled;              /* in the listing that was read last */
     uint8_t *listing;
     int32_t *last_holder;           /* by slot: the last process seen to hold it */

@@ -22,7 +22,9 @@ static void skip_blanks(reader *r)
 
 static int digit_of(uint8_t c)
 {
-    return c >= '0' && c <= '9' ? c - '0' : c >= 'A' && c <= 'F' ? c - 'A' + 10 : c >= 'a' && c <= 'f' ? c - 'a' + 10 : 99;
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : c >= 'a' && c <= 'f' ? c - 'a' + 10 : 99;
 }
 
 /* A number of 1 to `most` digits. */
@@ -69,6 +71,16 @@ static uint16_t take_endpoint(reader *r, uint8_t family, uint8_t address[16])
     return (uint16_t)take_number(r, 16, 4);
 }
 
+/* In place of a cookie, which these files do not tell: a hash (FNV-1a) of the inode and both ends. */
+static uint64_t mixed(const nf_socket *row)
+{
+    uint64_t hash = 0xcbf29ce484222325u ^ row->inode;
+    hash = (hash * 0x100000001b3u) ^ ((uint64_t)row->local_port << 16 | row->remote_port);
+    for (int i = 0; i < 16; i++)
+        hash = (hash * 0x100000001b3u) ^ ((uint64_t)row->local[i] << 8 | row->remote[i]);
+    return hash;
+}
+
 /* "sl: local:port remote:port st tx:rx tr:when retransmits uid timeout inode ..." */
 static bool read_inet(nf_socket *row, nf_transport transport, uint8_t family, reader *r)
 {
@@ -89,6 +101,7 @@ static bool read_inet(nf_socket *row, nf_transport transport, uint8_t family, re
     row->uid = (uint32_t)take_word(r, 10);
     skip_word(r);
     row->inode = take_word(r, 10);
+    row->cookie = row->inode ? mixed(row) : 0;
     return !r->bad;
 }
 
@@ -103,8 +116,9 @@ static bool read_unix(nf_socket *row, reader *r)
     const uint64_t flags = take_word(r, 16);
     row->type = (uint8_t)take_word(r, 16);
     const uint64_t state = take_word(r, 16);
-    row->inode = take_word(r, 10);
-    row->state = flags & UNIX_LISTENS ? NF_STATE_LISTEN : state == UNIX_CONNECTED ? NF_STATE_ESTABLISHED : NF_STATE_CLOSE;
+    row->inode = row->cookie = take_word(r, 10);
+    row->state = flags & UNIX_LISTENS ? NF_STATE_LISTEN
+                 : state == UNIX_CONNECTED ? NF_STATE_ESTABLISHED : NF_STATE_CLOSE;
     return !r->bad && (r->at == r->end || *r->at == ' ');
 }
 

@@ -8,8 +8,8 @@
 
 #include "nf_sock_diag.h"
 
-/* Reads a whole file (tcp, tcp6, udp, udp6, raw, raw6, unix) for the sockets in these states, on this local port.  Lines
- * that are none of a socket are left out.  0 or ENOMEM. */
+/* Reads a whole file (tcp, tcp6, udp, udp6, raw, raw6, unix) for the sockets in these states, on this local port.
+ * Lines that are none of a socket are left out.  0 or ENOMEM. */
 int nf_read_proc_net(nf_sockets *sockets, nf_transport transport, uint8_t family, uint32_t states, int32_t local_port,
                      const uint8_t *text, size_t size);
 

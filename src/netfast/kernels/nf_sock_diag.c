@@ -31,7 +31,7 @@ bool nf_sockets_unique(nf_sockets *s, size_t first)
     bool fine = nf_inodes_begin(&seen, n - first);
     for (size_t i = first; i < n && fine; i++) {
         const nf_socket *row = nf_sockets_at(s, i);
-        if (row->inode && !nf_inodes_add(&seen, row->inode))
+        if (row->cookie && !nf_inodes_add(&seen, row->cookie))
             continue;
         if (kept != i)
             *nf_sockets_at(s, kept) = *row;
@@ -121,6 +121,8 @@ void nf_ask_sockets(nf_request *r, nf_transport transport, uint8_t family, uint3
 
 /* ---- answers */
 
+static uint64_t cookie_of(const uint32_t halves[2]) { return (uint64_t)halves[1] << 32 | halves[0]; }
+
 static bool read_inet(nf_socket *row, nf_transport transport, const uint8_t *payload, size_t size)
 {
     struct inet_diag_msg m;
@@ -128,7 +130,8 @@ static bool read_inet(nf_socket *row, nf_transport transport, const uint8_t *pay
         return false;
     memcpy(&m, payload, sizeof m);
     *row = (nf_socket){
-        .inode = m.idiag_inode, .recv_q = m.idiag_rqueue, .send_q = m.idiag_wqueue, .uid = m.idiag_uid,
+        .inode = m.idiag_inode, .cookie = cookie_of(m.id.idiag_cookie), .uid = m.idiag_uid,
+        .recv_q = m.idiag_rqueue, .send_q = m.idiag_wqueue,
         .interface = m.id.idiag_if, .local_port = ntohs(m.id.idiag_sport), .remote_port = ntohs(m.id.idiag_dport),
         .family = m.idiag_family, .transport = (uint8_t)transport, .state = m.idiag_state,
         .type = transport == NF_TCP ? SOCK_STREAM : transport == NF_UDP ? SOCK_DGRAM : SOCK_RAW,
@@ -162,7 +165,8 @@ static int read_unix(nf_sockets *sockets, nf_socket *row, const uint8_t *payload
         return EBADMSG;
     memcpy(&m, payload, sizeof m);
     *row = (nf_socket){
-        .inode = m.udiag_ino, .family = AF_UNIX, .type = m.udiag_type, .transport = NF_UNIX, .state = m.udiag_state,
+        .inode = m.udiag_ino, .cookie = cookie_of(m.udiag_cookie), .family = AF_UNIX, .type = m.udiag_type,
+        .transport = NF_UNIX, .state = m.udiag_state,
     };
     nf_attributes rest = {payload + sizeof m, size - sizeof m};
     nf_attribute a;

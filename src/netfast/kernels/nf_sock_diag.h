@@ -8,12 +8,11 @@
 
 typedef enum { NF_TCP, NF_UDP, NF_RAW, NF_UNIX, NF_TRANSPORTS } nf_transport;
 
-/* include/net/tcp_states.h, which other sockets share.  SYN_RECV is told of as 3 whichever of the kernel's two it is. */
+/* include/net/tcp_states.h, which other sockets share.  SYN_RECV is told of as 3, whichever of the kernel's two. */
 enum {
     NF_STATE_UNKNOWN = 0,   /* of a kernel to come */
     NF_STATE_ESTABLISHED = 1,
     NF_STATE_SYN_RECV = 3,
-    NF_STATE_TIME_WAIT = 6,
     NF_STATE_CLOSE = 7,     /* bound only; UDP, raw, Unix: not connected */
     NF_STATE_LISTEN = 10,
     NF_STATE_CLOSING = 11,
@@ -24,7 +23,8 @@ enum {
 };
 
 typedef struct {
-    uint64_t inode;                 /* 0: no file, so no process */
+    uint64_t inode;                 /* 0: no file, so no process; connections of MPTCP share one */
+    uint64_t cookie;                /* no other socket has it; 0: not known */
     uint32_t recv_q, send_q, uid, interface;
     uint16_t local_port, remote_port;
     uint8_t family, type, transport, state, v6only;
@@ -41,8 +41,8 @@ static inline size_t nf_sockets_count(const nf_sockets *s) { return s->rows.size
 static inline nf_socket *nf_sockets_at(const nf_sockets *s, size_t i) { return (nf_socket *)(void *)s->rows.bytes + i; }
 void nf_sockets_free(nf_sockets *s);
 
-/* Drops what was told of twice from that row on, by inode: while sockets come and go, a list that is read piece by piece
- * has one more than once.  False without memory. */
+/* Drops what was told of twice from that row on, by cookie: while sockets come and go, a list that is read piece by
+ * piece has one more than once.  False without memory. */
 bool nf_sockets_unique(nf_sockets *s, size_t first);
 
 /* The numbers of a row, column by column. */
