@@ -8,8 +8,9 @@ from .errors import AddressError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from . import addresses, icmp, logs, netstat, nics, port_probes, ports, prefix_sets, prefixes, textbook
+    from . import addresses, free_ports, icmp, logs, netstat, nics, port_probes, ports, prefix_sets, prefixes, textbook
     from .addresses import AddressArray, Classification, classify, format_addresses, parse
+    from .free_ports import find_free_port, reserve_port
     from .icmp import aping, aping_iter, ping, ping_iter, ping_many
     from .logs import Extraction, LogSummary, extract, scan, summarize
     from .netstat import connections, listening, port_owner
@@ -18,8 +19,9 @@ if TYPE_CHECKING:
     from .nics import add_address, del_address, ifconfig, interface, interfaces, set_interface
     from .ping_errors import PingError
     from .ping_results import PingEvent, PingResult, PingRow, PingTable
-    from .port_probes import PortScan, ScanRow, is_port_open, probe_port, scan_ports, wait_port
-    from .ports import PortInfo, Service, classify_ports, find_free_port, port, reserve_port, service_name, service_port
+    from .port_probes import is_port_open, probe_port, scan_ports, wait_port
+    from .port_scan_table import PortScan, ScanRow
+    from .ports import PortInfo, Service, classify_ports, port, service_name, service_port
     from .prefix_sets import PrefixSet
     from .prefixes import Matches, PrefixTable
     from .registry import BLOCKS, KINDS, Block
@@ -69,6 +71,7 @@ __all__ = [
     "extract",
     "find_free_port",
     "format_addresses",
+    "free_ports",
     "icmp",
     "ifconfig",
     "interface",
@@ -102,6 +105,7 @@ __all__ = [
 
 _MODULES = {
     "addresses": ("AddressArray", "Classification", "classify", "format_addresses", "parse"),
+    "free_ports": ("find_free_port", "reserve_port"),
     "icmp": ("aping", "aping_iter", "ping", "ping_iter", "ping_many"),
     "logs": ("Extraction", "LogSummary", "extract", "scan", "summarize"),
     "netstat": ("connections", "listening", "port_owner"),
@@ -110,17 +114,9 @@ _MODULES = {
     "nics": ("add_address", "del_address", "ifconfig", "interface", "interfaces", "set_interface"),
     "ping_errors": ("PingError",),
     "ping_results": ("PingEvent", "PingResult", "PingRow", "PingTable"),
-    "port_probes": ("PortScan", "ScanRow", "is_port_open", "probe_port", "scan_ports", "wait_port"),
-    "ports": (
-        "PortInfo",
-        "Service",
-        "classify_ports",
-        "find_free_port",
-        "port",
-        "reserve_port",
-        "service_name",
-        "service_port",
-    ),
+    "port_probes": ("is_port_open", "probe_port", "scan_ports", "wait_port"),
+    "port_scan_table": ("PortScan", "ScanRow"),
+    "ports": ("PortInfo", "Service", "classify_ports", "port", "service_name", "service_port"),
     "prefix_sets": ("PrefixSet",),
     "prefixes": ("Matches", "PrefixTable"),
     "registry": ("BLOCKS", "KINDS", "Block"),

@@ -207,7 +207,10 @@ def _literal(text: str, packed: bytes, zone: str | None, version: int, family: i
 def _scope(zone: str) -> int:
     """The index of an interface by its number or name; OSError if there can be none."""
     if not (zone.isdecimal() and zone.isascii()):
-        return socket.if_nametoindex(zone)
+        try:
+            return socket.if_nametoindex(zone)
+        except ValueError:  # a NUL
+            raise OSError(errno.ENODEV, "no such interface") from None
     if len(zone) > 10 or int(zone) > 0xFFFF_FFFF:
         raise OSError(errno.ENXIO, "no such interface")
     return int(zone)
@@ -344,13 +347,15 @@ def resolve_all(name: str, family: int | None, kind: int = socket.SOCK_DGRAM) ->
     """The addresses of a name, one at least, as getaddrinfo(3) orders them (RFC 6724) for a kind of socket."""
     if not name or name.isspace():
         return unresolvable("empty name")
+    if "\0" in name:  # where the resolver would stop reading
+        return unresolvable("no host name: it holds a NUL")
     if _NUMERIC.fullmatch(name) or ":" in name:
         return unresolvable(_what_is_wrong(name))
     try:
         answers = socket.getaddrinfo(name, None, _FAMILIES[family], kind)
     except socket.gaierror as error:
         return unresolvable(error.strerror or str(error), error.errno)
-    except (UnicodeError, ValueError) as error:  # a label that is empty or too long, a NUL
+    except UnicodeError as error:  # a label that is empty or too long
         return unresolvable(f"no host name: {error}")
     except OSError as error:  # the resolver has no descriptors left
         return unresolvable(error.strerror or str(error), error.errno)
@@ -376,7 +381,16 @@ def _what_is_wrong(text: str) -> str:
 def raise_unresolvable(hosts: Hosts) -> None:
     """Raises why a host has no address, where there is but one host."""
     for row, error in hosts.errors.items():
-        raise socket.gaierror(error.errno or socket.EAI_NONAME, f"{hosts.names[row]}: {error.text}")
+        raise no_address(hosts.names[row], error)
+
+
+def no_address(host: str, error: PingError) -> Exception:
+    """Why a host that was asked for alone has no address."""
+    if "\0" in host:
+        return ValueError(f"{host!r} is no host: it holds a NUL")
+    if error.errno in (errno.EMFILE, errno.ENFILE):  # it may have one
+        return OSError(error.errno, f"no descriptor is left to look up {host}: {error.text}")
+    return socket.gaierror(error.errno or socket.EAI_NONAME, f"{host}: {error.text}")
 
 
 def source_address(text: Any) -> tuple[int, bytes, int]:

@@ -100,14 +100,20 @@ def checked_int(name: str, value: Any, least: int, most: int) -> int:
     try:
         number = operator.index(value)
     except TypeError:
-        raise TypeError(f"{name} is {type(value).__name__}; wanted an int") from None
+        number = None
+    if number is None or _is_bool(value):
+        raise TypeError(f"{name} is {type(value).__name__}; wanted an int")
     if not least <= number <= most:
         raise ValueError(f"{name}={number}: wanted {least} to {most:,}")
     return number
 
 
+def _is_bool(value: Any) -> bool:
+    return isinstance(value, bool) or type(value).__name__ in ("bool", "bool_")  # NumPy's is another
+
+
 def _flag(name: str, value: Any) -> bool:
-    if not isinstance(value, bool) and type(value).__name__ not in ("bool", "bool_"):  # NumPy's is another
+    if not _is_bool(value):
         raise TypeError(f"{name} is {type(value).__name__}; wanted a bool")
     return bool(value)
 
@@ -128,7 +134,8 @@ def _rate(value: Any) -> float:
 
 
 def _number(name: str, value: Any) -> float:
-    if isinstance(value, (str, bytes)) or not (hasattr(value, "__float__") or hasattr(value, "__index__")):
+    is_number = hasattr(value, "__float__") or hasattr(value, "__index__")
+    if isinstance(value, (str, bytes)) or _is_bool(value) or not is_number:
         raise TypeError(f"{name} is {type(value).__name__}; wanted a number")
     try:
         return float(value)

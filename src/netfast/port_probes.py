@@ -13,6 +13,7 @@ error queue (IP_RECVERR, ip(7)) tells them apart.
 from __future__ import annotations
 
 import errno
+import math
 import os
 import selectors
 import socket
@@ -20,74 +21,44 @@ import struct
 import sys
 import time
 from collections import deque
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing, suppress
-from functools import partial
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from .ping_errors import PingError, ping_error
-from .ping_hosts import _IP4, _LOOPBACK, _Found, _listed, _literal, look_up, resolve_all
+from .ping_hosts import _LOOPBACK, _Found, no_address
 from .ping_options import checked_int, checked_seconds
+from .port_hosts import Targets, family_of, one_host
+from .port_scan_table import CLOSED, ERROR, FILTERED, OPEN, STATES, PortScan
 from .ports import checked_port
 
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+__all__ = ["is_port_open", "probe_port", "scan_ports", "wait_port"]
 
-__all__ = ["PortScan", "ScanRow", "is_port_open", "probe_port", "scan_ports", "wait_port"]
-
-STATES = ("open", "closed", "filtered", "error")
-"""What a port can be, in the order in which one answer counts more than another."""
-
-_OPEN, _CLOSED, _FILTERED, _ERROR = range(4)
 _IN_FLIGHT_MAX = 1_000_000
 _ROWS_MAX = 1 << 27  # of a scan: an hour of probes that are refused at once
 _BURST = 64  # probes that are begun before answers are looked for
+_LEAST = 1e-3  # seconds that an attempt has, however late it is
 _ATTEMPT = 2.0  # seconds that `wait_port` gives a connection: a lost packet is sent again after one (RFC 6298)
 
 
 # --- where to connect ------------------------------------------------------------------------------------------------
 
 
-class _Targets:
-    """The hosts in order, prefixes expanded, and the addresses of each."""
-
-    def __init__(self, hosts: Any, timeout: float | None = None) -> None:
-        """TimeoutError if names are not looked up within so many seconds."""
-        self.names, self._parsed, unknown = _listed(hosts)
-        self._looked_up = look_up(unknown, partial(resolve_all, family=None, kind=socket.SOCK_STREAM), timeout)
-        if self._parsed.packed is None:
-            self._parsed.widen([(0, self._parsed.n)])
-
-    def of(self, index: int) -> list[_Found] | PingError:
-        """The addresses of a host, or why it has none."""
-        name, version = self.names[index], self._parsed.holds[index]
-        if not version:
-            return self._looked_up[name]
-        assert self._parsed.packed is not None
-        packed = bytes(self._parsed.packed[16 * index : 16 * index + 16])
-        found = _literal(name, packed, self._parsed.zones.get(index), version, None)
-        if isinstance(found, PingError):
-            return found
-        if found.packed in _LOOPBACK:  # 0.0.0.0 and :: are this machine (RFC 1122 section 3.2.1.3)
-            packed, text = _LOOPBACK[found.packed]
-            return [_Found(text, packed, 0)]
-        return [found]
+def _connectable(targets: Targets, index: int) -> list[_Found] | PingError:
+    """The addresses of a host.  0.0.0.0 and :: are this machine (RFC 1122 section 3.2.1.3)."""
+    found = targets.of(index)
+    if isinstance(found, list) and found[0].packed in _LOOPBACK:
+        packed, text = _LOOPBACK[found[0].packed]
+        return [_Found(text, packed, 0)]
+    return found
 
 
-def _one_host(host: Any) -> Any:
-    if not isinstance(host, str) and type(host).__module__ != "ipaddress":
-        raise TypeError(f"host is {type(host).__name__}; wanted a name or an address as str")
-    if "/" in str(host):
-        raise ValueError(f"{host} is a prefix, not one host; use nf.scan_ports")
-    return host
-
-
-def _addresses(host: Any, timeout: float | None = None) -> list[_Found]:
+def _addresses(host: Any) -> list[_Found]:
     """The addresses of one host, or socket.gaierror."""
-    found = _Targets([_one_host(host)], timeout).of(0)
+    text = one_host(host, "nf.scan_ports")
+    found = _connectable(Targets([text]), 0)
     if isinstance(found, PingError):
-        raise socket.gaierror(found.errno or socket.EAI_NONAME, f"{host}: {found.text}")
+        raise no_address(text, found)
     return found
 
 
@@ -112,9 +83,9 @@ _RESET_AT_ONCE = struct.pack("ii", 1, 0)  # struct linger: on, 0 seconds
 
 _UNDER_WAY = (errno.EINPROGRESS, errno.EWOULDBLOCK)
 # The handshake was done, and then the far end thought better of it.
-_OPENED = (errno.ECONNRESET, errno.EPIPE)
+_OPEN_AND_RESET = (errno.ECONNRESET, errno.EPIPE)
 # This machine's routes and firewall; ICMP messages arrive as these and others.  connect(2), ip-route(8), icmp(7).
-_REFUSED_HERE = (
+_NO_WAY_THERE = (
     errno.EACCES,
     errno.EPERM,
     errno.EINVAL,
@@ -134,30 +105,46 @@ class _Outcome(NamedTuple):
     errno: int = 0  # where this machine could not ask
 
 
-_TIMED_OUT = _Outcome(_FILTERED, None)
+_TIMED_OUT = _Outcome(FILTERED, None)
 
 
 def _outcome(sock: socket.socket, number: int, found: _Found) -> _Outcome:
     """What a connection that ended with this errno, or 0, says of the port."""
     if number == 0:
         try:
-            return _Outcome(_CLOSED if sock.getsockname() == sock.getpeername() else _OPEN, None)
+            return _Outcome(CLOSED if sock.getsockname() == sock.getpeername() else OPEN, None)
         except OSError:  # reset in this very moment, or never connected
             number = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) or errno.ENOTCONN
-    if number in _OPENED:
-        return _Outcome(_OPEN, None)
+    if number in _OPEN_AND_RESET:
+        return _Outcome(OPEN, None)
     if number == errno.ETIMEDOUT:
         return _TIMED_OUT
     message = _icmp_message(sock)
     if message is not None:
-        return _Outcome(_FILTERED, str(message))
+        return _Outcome(FILTERED, str(message))
     if number == errno.ECONNREFUSED:
-        return _Outcome(_CLOSED, None)
+        return _Outcome(CLOSED, None)
     if number == errno.EINVAL and found.packed[:1] == b"\xfe" and not found.scope:
-        return _Outcome(_ERROR, "a link-local address wants its zone, as in fe80::1%eth0", number)
-    if number in _REFUSED_HERE:
-        return _Outcome(_FILTERED, os.strerror(number))
-    return _Outcome(_ERROR, os.strerror(number), number)
+        return _Outcome(ERROR, "a link-local address wants its zone, as in fe80::1%eth0", number)
+    if number in _NO_WAY_THERE:
+        return _Outcome(FILTERED, os.strerror(number))
+    if number == errno.EADDRNOTAVAIL:
+        return _Outcome(ERROR, _nothing_to_connect_from(sock.family, found), number)
+    return _Outcome(ERROR, os.strerror(number), number)
+
+
+def _nothing_to_connect_from(family: int, found: _Found) -> str:
+    """EADDRNOTAVAIL in words: UDP, whose ports are others, has the same address to send from, or none either."""
+    with socket.socket(family, socket.SOCK_DGRAM) as sock:
+        if sock.connect_ex(_name(family, found, 9)) == errno.EADDRNOTAVAIL:
+            return "this machine has no address to connect from"
+    return "no ephemeral port to connect from is left"
+
+
+def _name(family: int, found: _Found, port: int) -> tuple[Any, ...]:
+    """An address and a port as connect(2) takes them."""
+    host = found.text.partition("%")[0]
+    return (host, port) if family == socket.AF_INET else (host, port, 0, found.scope)
 
 
 def _icmp_message(sock: socket.socket) -> PingError | None:
@@ -193,22 +180,33 @@ def _offender(address: bytes) -> str | None:
 class _Probe:
     """A port of a host, whose addresses are asked one after the other until one has it open."""
 
-    __slots__ = ("addresses", "at", "best", "best_at", "port", "row")
+    __slots__ = ("addresses", "deadline", "outcomes", "port", "row")
 
-    def __init__(self, row: int, addresses: Sequence[_Found], port: int) -> None:
+    def __init__(self, row: int, addresses: Sequence[_Found], port: int, deadline: float = math.inf) -> None:
         self.row = row
         self.addresses = addresses
         self.port = port
-        self.at = 0  # the address whose turn it is
-        self.best: _Outcome | None = None  # of the addresses so far, the first that counts most
-        self.best_at = 0
+        self.deadline = deadline  # when all of them shall have been asked
+        self.outcomes: list[_Outcome] = []  # of the addresses so far
+
+    @property
+    def found(self) -> _Found:
+        """The address whose turn it is."""
+        return self.addresses[len(self.outcomes)]
+
+    def share(self, now: float) -> float:
+        """The seconds that are left for it: the others shall have as many."""
+        left = (self.deadline - now) / (len(self.addresses) - len(self.outcomes))
+        return max(left, _LEAST)
 
     def take(self, outcome: _Outcome) -> bool:
-        """What the address said whose turn it was; whether the probe is done."""
-        if self.best is None or outcome.state < self.best.state:
-            self.best, self.best_at = outcome, self.at
-        self.at += 1
-        return outcome.state == _OPEN or self.at == len(self.addresses)
+        """What this address said; whether the probe is done."""
+        self.outcomes.append(outcome)
+        return outcome.state == OPEN or len(self.outcomes) == len(self.addresses)
+
+    def answer(self) -> tuple[_Found, _Outcome]:
+        """The first outcome that counts most, and whose it is."""
+        return min(zip(self.addresses, self.outcomes, strict=False), key=lambda pair: pair[1].state)
 
 
 class _Attempt(NamedTuple):
@@ -220,7 +218,8 @@ class _Attempt(NamedTuple):
 
 
 class _Prober:
-    """Probes, so many at a time, by one thread; those that are done are yielded."""
+    """Probes, so many at a time, by one thread; those that are done are yielded.  An address has `timeout` seconds, or
+    its share of those that its probe has; but then probes are made one at a time."""
 
     def __init__(self, timeout: float, in_flight: int) -> None:
         self._timeout = timeout
@@ -261,18 +260,22 @@ class _Prober:
 
     def _connect(self, probe: _Probe) -> None:
         """Begins to connect to the address whose turn it is; OSError if there is no descriptor."""
-        found = probe.addresses[probe.at]
-        family = socket.AF_INET if found.packed.startswith(_IP4) else socket.AF_INET6
+        found = probe.found
+        family = family_of(found)
         try:
             sock = socket.socket(family, socket.SOCK_STREAM)
         except OSError as error:
             if error.errno in _NO_DESCRIPTOR:
                 raise _no_descriptor(error, f"{found.text} port {probe.port}") from None
-            self._take(probe, _Outcome(_ERROR, error.strerror, error.errno or 0))  # this kernel has no such family
+            self._take(probe, _Outcome(ERROR, error.strerror, error.errno or 0))  # this kernel has no such family
             return
-        attempt = _Attempt(probe, sock, time.monotonic() + self._timeout)
+        now = time.monotonic()
+        attempt = _Attempt(probe, sock, now + min(self._timeout, probe.share(now)))
         try:
-            number = self._connected(sock, family, found, probe.port)
+            sock.setblocking(False)
+            if sys.platform == "linux":
+                sock.setsockopt(*_RECVERR[family], 1)
+            number = sock.connect_ex(_name(family, found, probe.port))
             if number in _UNDER_WAY:
                 self._flying[sock.fileno()] = attempt
                 self._selector.register(sock, selectors.EVENT_WRITE, attempt)
@@ -284,14 +287,6 @@ class _Prober:
             raise
         _reset(sock)
         self._take(probe, outcome)
-
-    def _connected(self, sock: socket.socket, family: int, found: _Found, port: int) -> int:
-        """The errno of connect(2)."""
-        sock.setblocking(False)
-        if sys.platform == "linux":
-            sock.setsockopt(*_RECVERR[family], 1)
-        host = found.text.partition("%")[0]
-        return sock.connect_ex((host, port) if family == socket.AF_INET else (host, port, 0, found.scope))
 
     def _take(self, probe: _Probe, outcome: _Outcome) -> None:
         if probe.take(outcome):
@@ -309,8 +304,7 @@ class _Prober:
         for key, _ in self._selector.select(wait):
             sock = key.data.sock
             number = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-            probe = key.data.probe
-            self._end(key.data, _outcome(sock, number, probe.addresses[probe.at]))
+            self._end(key.data, _outcome(sock, number, key.data.probe.found))
         # After the answers, which may have waited to be read.
         now = time.monotonic()
         while self._flying and (attempt := next(iter(self._flying.values()))).deadline <= now:
@@ -376,17 +370,20 @@ def probe_port(host: Any, port: int, *, timeout: float = 1.0) -> Literal["open",
     """
     number = checked_port("port", port, least=1)
     seconds = checked_seconds("timeout", timeout, more_than_none=True)
-    outcome = _asked(_addresses(host), number, seconds)
-    if outcome.state == _ERROR:
-        raise OSError(outcome.errno, f"{host} port {number} cannot be probed: {outcome.error}")
+    _, outcome = _asked(_addresses(host), number, seconds).answer()
+    if outcome.state == ERROR:
+        raise _cannot_be_probed(host, number, outcome)
     state: Literal["open", "closed", "filtered"] = STATES[outcome.state]  # type: ignore[assignment]
     return state
 
 
-def _asked(addresses: Sequence[_Found], port: int, timeout: float) -> _Outcome:
-    (probe,) = _Prober(timeout, 1).run(iter([_Probe(0, addresses, port)]))
-    assert probe.best is not None
-    return probe.best
+def _asked(addresses: Sequence[_Found], port: int, timeout: float, deadline: float = math.inf) -> _Probe:
+    (probe,) = _Prober(timeout, 1).run(iter([_Probe(0, addresses, port, deadline)]))
+    return probe
+
+
+def _cannot_be_probed(host: Any, port: int, outcome: _Outcome) -> OSError:
+    return OSError(outcome.errno, f"{host} port {port} cannot be probed: {outcome.error}")
 
 
 def is_port_open(host: Any, port: int, *, timeout: float = 1.0) -> bool:
@@ -406,19 +403,23 @@ def wait_port(host: Any, port: int, *, timeout: float = 30.0, interval: float = 
     """Waits until a TCP port of a host is open, as of a server that is starting.
 
     Args:
-        host: as for `probe_port`; a name is looked up anew each time.
+        host: as for `probe_port`; a name is looked up anew each time, and may be one that does not exist yet: that of
+            a container, for one, comes up with it.
         port: 1 to 65535.
         timeout: seconds to wait at most, looking up included.
-        interval: seconds from the end of one attempt to the next.  An attempt without an answer ends after 2 seconds.
+        interval: seconds from the end of one attempt to the next.  Of a name's addresses each has its share of the time
+            that is left, and 2 seconds at most.
 
     Returns:
         The seconds it took.
 
     Raises:
         TimeoutError: it was not open in time; the message names the host, the port, the time and what the last attempt
-            met.
-        socket.gaierror: the host has no address; that its name cannot be looked up now (EAI_AGAIN) is waited out.
-        OSError, TypeError, ValueError: as of `probe_port`.
+            met, such as that the name is not known.
+        socket.gaierror: the host is no name or address at all.
+        OSError: as of `probe_port`, for what waiting does not change: a link-local address without its zone, a family
+            that this kernel does not have.  That no ephemeral port or no address to connect from is left may change.
+        TypeError, ValueError: an argument is wrong; the message names it.
 
     Example:
         >>> import netfast as nf
@@ -427,49 +428,52 @@ def wait_port(host: Any, port: int, *, timeout: float = 30.0, interval: float = 
         ...     nf.wait_port("127.0.0.1", sock.getsockname()[1]) < 1
         True
     """
+    text = one_host(host, "nf.scan_ports")
     number = checked_port("port", port, least=1)
     limit = checked_seconds("timeout", timeout, more_than_none=True)
     pause = checked_seconds("interval", interval)
     begin = time.monotonic()
-    said = ""
+    deadline = begin + limit
+    met = ""
     while True:
-        answer = _attempted(host, number, max(begin + limit - time.monotonic(), _LEAST))
+        met = _attempted(text, number, deadline, met)
         now = time.monotonic()
-        if answer is None:
+        if not met:
             return now - begin
-        said = answer or said
-        left = begin + limit - now
-        if left <= 0:
+        if now >= deadline:
             break
-        time.sleep(min(pause, left))  # so that the last attempt is at the end
-    text = f"{host} port {number} was not open within {limit:g} s; the last attempt met: {said or 'no answer'}"
-    raise TimeoutError(errno.ETIMEDOUT, text)
+        time.sleep(min(pause, deadline - now))  # so that the last attempt is at the end
+    raise TimeoutError(
+        errno.ETIMEDOUT, f"{host} port {number} was not open within {limit:g} s; the last attempt met: {met}"
+    )
 
 
-_LEAST = 1e-3  # seconds that an attempt has
-_WORDS = {_CLOSED: "connection refused", _FILTERED: "no answer"}
+_WORDS = {CLOSED: "connection refused", FILTERED: "no answer"}
+# What the resolver says of a name that it may know later.
+_MAY_COME = (socket.EAI_AGAIN, socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME))
 
 
-def _attempted(host: Any, port: int, left: float) -> str | None:
-    """Why a port is not open, within so many seconds; None if it is, "" if there was no time to hear of it."""
-    deadline = time.monotonic() + left
+def _attempted(host: str, port: int, deadline: float, before: str) -> str:
+    """What an attempt met, or an earlier one if this had no time to hear of it; "" if the port is open."""
+    left = max(deadline - time.monotonic(), _LEAST)
     try:
-        addresses = _addresses(host, left)
+        found = _connectable(Targets([host], timeout=left), 0)
     except TimeoutError as error:
         return str(error.strerror)
-    except socket.gaierror as error:
-        if error.errno != socket.EAI_AGAIN:
-            raise
-        return str(error.strerror)
-    said = []
-    for found in addresses:
-        seconds = min(_ATTEMPT, max(deadline - time.monotonic(), _LEAST))
-        outcome = _asked([found], port, seconds)
-        if outcome.state == _OPEN:
-            return None
-        if outcome != _TIMED_OUT or seconds == _ATTEMPT:
-            said.append(f"{found.text}: {outcome.error or _WORDS[outcome.state]}")
-    return ", ".join(said)
+    if isinstance(found, PingError):
+        if found.errno not in _MAY_COME:
+            raise no_address(host, found)
+        return f"{host}: {found.text}"
+    probe = _asked(found, port, _ATTEMPT, deadline)
+    _, best = probe.answer()
+    if best.state == OPEN:
+        return ""
+    if best.state == ERROR and all(outcome.errno != errno.EADDRNOTAVAIL for outcome in probe.outcomes):
+        raise _cannot_be_probed(host, port, best)
+    if before and _TIMED_OUT in probe.outcomes and left < _ATTEMPT * len(found):
+        return before
+    said = zip(found, probe.outcomes, strict=True)
+    return ", ".join(f"{address.text}: {outcome.error or _WORDS[outcome.state]}" for address, outcome in said)
 
 
 # --- many ports ------------------------------------------------------------------------------------------------------
@@ -507,7 +511,7 @@ def scan_ports(hosts: Any, ports: Any, *, timeout: float = 1.0, in_flight: int =
     wanted = _many_ports(ports)
     seconds = checked_seconds("timeout", timeout, more_than_none=True)
     limit = checked_int("in_flight", in_flight, 1, _IN_FLIGHT_MAX)
-    targets = _Targets(hosts)
+    targets = Targets(hosts)
     rows = len(targets.names) * len(wanted)
     if rows > _ROWS_MAX:
         what = f"{len(targets.names):,} hosts with {len(wanted):,} ports each are {rows:,} rows"
@@ -515,155 +519,18 @@ def scan_ports(hosts: Any, ports: Any, *, timeout: float = 1.0, in_flight: int =
     scan = PortScan(targets.names, wanted)
     with closing(_Prober(seconds, limit).run(_probes(targets, wanted, scan))) as done:
         for probe in done:
-            assert probe.best is not None
-            scan._settle(probe.row, probe.addresses[probe.best_at].text, probe.best)
+            found, outcome = probe.answer()
+            scan.set_answer(probe.row, found.text, outcome.state, outcome.error)
     return scan
 
 
-def _probes(targets: _Targets, ports: list[int], scan: PortScan) -> Iterator[_Probe]:
-    """A probe for each row; hosts without an address are settled."""
+def _probes(targets: Targets, ports: list[int], scan: PortScan) -> Iterator[_Probe]:
+    """A probe for each row; hosts without an address have none."""
     for index in range(len(targets.names)):
-        found = targets.of(index)
+        found = _connectable(targets, index)
         if isinstance(found, PingError):
-            scan._settle_host(index, found.text)
+            scan.set_host_error(index, found.text)
             continue
-        scan._addresses[index] = found[0].text
+        scan.set_host(index, found[0].text)
         for row, port in enumerate(ports, index * len(ports)):
             yield _Probe(row, found, port)
-
-
-class ScanRow(NamedTuple):
-    """What a scan found of one port of one host.
-
-    Attributes:
-        host: as given, prefixes expanded.
-        address: which of its addresses said so; None if it has none.
-        port: the number.
-        state: "open", "closed" or "filtered", as `probe_port` has them; "error" if this machine could not ask.
-        error: the ICMP message, what this machine's routes said, or why it could not ask; None for an answer, and
-            where none came.
-    """
-
-    host: str
-    address: str | None
-    port: int
-    state: str
-    error: str | None
-
-
-class PortScan:
-    """What a scan found, a row for each port of each host, hosts in order and for each its ports in order.
-
-    Rows are `ScanRow`s: `scan[i]`, iteration, `len(scan)`.  Columns are NumPy arrays, made when asked for; as an Arrow
-    stream the same columns, `state` as dictionary<int8, utf8>, and `error`.
-
-    Example:
-        >>> import netfast as nf
-        >>> with nf.reserve_port(host="127.0.0.1") as sock:
-        ...     scan = nf.scan_ports("127.0.0.1", sock.getsockname()[1])
-        >>> scan, scan.open
-        (<PortScan of 1 ports: closed 1>, [])
-    """
-
-    __slots__ = ("_addresses", "_errors", "_hosts", "_others", "_ports", "_states")
-
-    def __init__(self, hosts: Sequence[str], ports: Sequence[int]) -> None:
-        self._hosts = hosts
-        self._ports = ports
-        self._addresses: list[str | None] = [None] * len(hosts)  # the first of each host
-        self._others: dict[int, str] = {}  # by row, where another of its addresses said so
-        self._states = bytearray([_ERROR]) * (len(hosts) * len(ports))
-        self._errors: dict[int, str] = {}  # by row
-
-    def _settle(self, row: int, address: str, outcome: _Outcome) -> None:
-        self._states[row] = outcome.state
-        if outcome.error is not None:
-            self._errors[row] = outcome.error
-        if address != self._addresses[row // len(self._ports)]:
-            self._others[row] = address
-
-    def _settle_host(self, index: int, error: str) -> None:
-        first = index * len(self._ports)
-        self._errors.update(dict.fromkeys(range(first, first + len(self._ports)), error))
-
-    def __len__(self) -> int:
-        return len(self._states)
-
-    def __getitem__(self, index: Any) -> Any:
-        if isinstance(index, slice):
-            return [self[row] for row in range(*index.indices(len(self)))]
-        return self._row(range(len(self))[index])
-
-    def _row(self, row: int) -> ScanRow:
-        host, port = divmod(row, len(self._ports))
-        state, error = STATES[self._states[row]], self._errors.get(row)
-        return ScanRow(self._hosts[host], self._address(row), self._ports[port], state, error)
-
-    def _address(self, row: int) -> str | None:
-        return self._others.get(row, self._addresses[row // len(self._ports)])
-
-    def __iter__(self) -> Iterator[ScanRow]:
-        return map(self._row, range(len(self)))
-
-    def __repr__(self) -> str:
-        counts = ((state, self._states.count(code)) for code, state in enumerate(STATES))
-        said = ", ".join(f"{state} {count:,}" for state, count in counts if count)
-        return f"<PortScan of {len(self):,} ports: {said or 'none'}>"
-
-    @property
-    def open(self) -> list[ScanRow]:
-        """The rows of open ports."""
-        rows = []
-        row = self._states.find(_OPEN)
-        while row >= 0:
-            rows.append(self._row(row))
-            row = self._states.find(_OPEN, row + 1)
-        return rows
-
-    def _objects(self, values: Iterable[object]) -> NDArray[np.object_]:
-        import numpy as np
-
-        return np.fromiter(values, dtype=object, count=len(self))
-
-    @property
-    def host(self) -> NDArray[np.object_]:
-        """object[n]: str as given, prefixes expanded."""
-        return self._objects(host for host in self._hosts for _ in self._ports)
-
-    @property
-    def address(self) -> NDArray[np.object_]:
-        """object[n]: the address that said so, as str; None where the host has none."""
-        return self._objects(map(self._address, range(len(self))))
-
-    @property
-    def port(self) -> NDArray[np.uint16]:
-        """uint16[n]: the port."""
-        import numpy as np
-
-        return np.tile(np.array(self._ports, dtype=np.uint16), len(self._hosts))
-
-    @property
-    def state(self) -> NDArray[np.object_]:
-        """object[n]: "open", "closed", "filtered" or "error"; equal texts are one object."""
-        import numpy as np
-
-        found: NDArray[np.object_] = np.array(STATES, dtype=object)[np.frombuffer(self._states, dtype=np.uint8)]
-        return found
-
-    @property
-    def error(self) -> NDArray[np.object_]:
-        """object[n]: what came in place of an answer, as str; None elsewhere."""
-        return self._objects(map(self._errors.get, range(len(self))))
-
-    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
-        from ._arrow import ArrowData, arrow_text
-
-        n = len(self)
-        columns = [
-            arrow_text(self.host.tolist(), "host"),
-            arrow_text(self.address.tolist(), "address"),
-            ArrowData("S", n, [None, bytearray(self.port.tobytes())], name="port"),
-            ArrowData("c", n, [None, self._states], name="state", dictionary=arrow_text(STATES)),
-            arrow_text(self.error.tolist(), "error"),
-        ]
-        return ArrowData("+s", n, [None], children=columns).stream_capsule()

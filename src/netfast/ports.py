@@ -1,25 +1,24 @@
-"""Port numbers as a textbook and IANA explain them, and ports of this machine that are free.
+"""Port numbers as a textbook, IANA and this machine explain them.
 
 A port is 16 bits of the headers of TCP, UDP, SCTP and DCCP.  The textbook knows two ranges: well-known ports of servers
 (0-1023) and those that are given out dynamically (1024-65535).  RFC 6335 section 6 knows three: system (0-1023), user
 (1024-49151) and dynamic (49152-65535).  Which ports need a privilege and which are given to clients is decided by
 neither but by the kernel, for each network namespace (ip(7), ip-sysctl).
 
-Names are those of IANA's registry, which comes with netfast: /etc/services is not read.  `netfast.port_probes` asks
-whether a port of a host is open.
+Names are those of IANA's registry, which comes with netfast: /etc/services is not read.  `netfast.free_ports` finds
+ports that are free, `netfast.port_probes` asks whether a port of a host is open.
 """
 
 from __future__ import annotations
 
 import errno
 import operator
-import os
-import socket
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from . import _arrow
 from .addresses import _digits, _is_ndarray, _is_object_column
+from .plain_text import printable
 from .registry.services import PROTOCOLS, services
 
 if TYPE_CHECKING:
@@ -32,9 +31,7 @@ __all__ = [
     "PortInfo",
     "Service",
     "classify_ports",
-    "find_free_port",
     "port",
-    "reserve_port",
     "service_name",
     "service_port",
 ]
@@ -47,6 +44,7 @@ _SCHEMES = {"iana": _IANA, "textbook": _TEXTBOOK}
 # Where there is no kernel to ask: what BSD reserved for root, and the dynamic range of RFC 6335.
 _PRIVILEGED_BELOW = 1024
 _EPHEMERAL = (49_152, PORT_MAX)
+_LISTENING = ("tcp", "udp")  # whose listeners are looked for
 
 
 # --- one port --------------------------------------------------------------------------------------------------------
@@ -83,6 +81,8 @@ class PortInfo(NamedTuple):
         ephemeral_range: first and last port that this kernel gives to who asks for none
             (net.ipv4.ip_local_port_range); RFC 6335's dynamic range where there is none.  Both settings are those of
             the calling thread's network namespace, and hold for IPv6 too.
+        reserved: it is kept out of that range, by net.ipv4.ip_local_reserved_ports.
+        protocol: to which services and listeners are limited; None for all.
 
     Example:
         >>> import netfast as nf
@@ -100,14 +100,16 @@ class PortInfo(NamedTuple):
     listeners: tuple[Connection, ...]
     unprivileged_start: int
     ephemeral_range: tuple[int, int]
+    reserved: bool
+    protocol: str | None
 
     def __str__(self) -> str:
-        names = ", ".join(_alike(self.services, lambda service: service.name)) or "no service registered"
+        none = f"no service registered for {self.protocol}" if self.protocol else "no service registered"
         facts = [self.textbook_range, f"IANA {self.iana_range}"]
-        facts += ["privileged"] * self.privileged + ["ephemeral"] * self.ephemeral
+        facts += ["privileged"] * self.privileged + ["ephemeral"] * self.ephemeral + ["reserved"] * self.reserved
         count = len(self.listeners)
         facts += [f"{count} {'socket listens' if count == 1 else 'sockets listen'}"] * bool(count)
-        return f"{self.number}: {names}; {', '.join(facts)}"
+        return f"{self.number}: {', '.join(_names(self.services)) or none}; {', '.join(facts)}"
 
     def to_dict(self) -> dict[str, object]:
         """The fields by name, ready for JSON: services and listeners are lists of dicts, the range is a list."""
@@ -171,9 +173,9 @@ def port(number_or_name: int | str, protocol: str | None = None) -> PortInfo:
         (443, 'user')
     """
     if protocol is not None:
-        _checked_protocol(protocol)
+        checked_protocol(protocol)
     number = _number(number_or_name, protocol)
-    start, ephemeral = _unprivileged_start(), _ephemeral_range()
+    start, ephemeral = _unprivileged_start(), ephemeral_range()
     registered = services().by_port.get(number, ())
     return PortInfo(
         number=number,
@@ -185,28 +187,33 @@ def port(number_or_name: int | str, protocol: str | None = None) -> PortInfo:
         listeners=_listeners(number, protocol),
         unprivileged_start=start,
         ephemeral_range=ephemeral,
+        reserved=any(number in ports for ports in reserved_ports()),
+        protocol=protocol,
     )
 
 
 def _number(port: Any, protocol: str | None) -> int:
     if not isinstance(port, str):
-        return checked_port("port", port, least=0)
+        return checked_port("port", port, least=0, wanted="an int or a str")
     if port.isascii() and port.isdecimal():
-        return checked_port("port", int(port) if len(port) < 20 else PORT_MAX + 1, least=0, shown=port)
-    number = services().port_of[protocol or ""].get(port.lower())
-    if number is None:
+        digits = port.lstrip("0") or "0"
+        if len(digits) > 5:
+            raise ValueError(f"port={port}: wanted 0 to {PORT_MAX}")
+        return checked_port("port", int(digits), least=0)
+    spans = services().ports_of[protocol or ""].get(port.lower())
+    if spans is None:
         of = f" of {protocol}" if protocol else ""
         raise ValueError(f"no service{of} is registered with a port by the name {port!r}")
-    return number
+    return spans[0].start
 
 
-def checked_port(name: str, port: Any, *, least: int, shown: str | None = None) -> int:
+def checked_port(name: str, port: Any, *, least: int, wanted: str = "an int") -> int:
     """A port number as int, or TypeError or ValueError with the argument's name."""
     number = _integer(port)
     if number is None:
-        raise TypeError(f"{name} is {type(port).__name__}; wanted an int")
+        raise TypeError(f"{name} is {type(port).__name__}; wanted {wanted}")
     if not least <= number <= PORT_MAX:
-        raise ValueError(f"{name}={shown or _digits(number)}: wanted {least} to {PORT_MAX}")
+        raise ValueError(f"{name}={_digits(number)}: wanted {least} to {PORT_MAX}")
     return number
 
 
@@ -220,11 +227,13 @@ def _integer(value: Any) -> int | None:
         return None
 
 
-def _checked_protocol(protocol: Any, known: Sequence[str] = PROTOCOLS) -> None:
+def checked_protocol(protocol: Any, known: Sequence[str] = PROTOCOLS) -> str:
+    """The protocol, or TypeError or ValueError."""
     if not isinstance(protocol, str):
         raise TypeError(f"protocol is {type(protocol).__name__}; wanted a str")
     if protocol not in known:
         raise ValueError(f"protocol={protocol!r}: wanted one of {', '.join(known)}")
+    return protocol
 
 
 def _range(scheme: Sequence[tuple[str, int]], number: int) -> tuple[str, int, int]:
@@ -237,22 +246,32 @@ def _range(scheme: Sequence[tuple[str, int]], number: int) -> tuple[str, int, in
     raise ValueError(number)
 
 
-def _setting(name: str) -> list[int]:
-    """The numbers of a file of /proc/sys/net/ipv4, which is that of the calling thread's namespace; none without it."""
+def _setting(name: str) -> str:
+    """The text of a file of /proc/sys/net/ipv4, which is that of the calling thread's namespace; empty without it."""
     try:
         with open(f"/proc/sys/net/ipv4/{name}") as file:
-            return [int(number) for number in file.read().split()]
+            return file.read().strip()
     except OSError:
-        return []
+        return ""
 
 
 def _unprivileged_start() -> int:
-    return next(iter(_setting("ip_unprivileged_port_start")), _PRIVILEGED_BELOW)
+    return int(_setting("ip_unprivileged_port_start") or _PRIVILEGED_BELOW)
 
 
-def _ephemeral_range() -> tuple[int, int]:
-    numbers = _setting("ip_local_port_range")
-    return (numbers[0], numbers[1]) if len(numbers) == 2 else _EPHEMERAL
+def ephemeral_range() -> tuple[int, int]:
+    """First and last port that this kernel gives to who asks for none."""
+    numbers = list(map(int, _setting("ip_local_port_range").split()))
+    return (numbers[0], numbers[1]) if numbers else _EPHEMERAL
+
+
+def reserved_ports() -> list[range]:
+    """The ports that it gives to nobody who asks for none: 8080,9148-9150."""
+    found = []
+    for item in filter(None, _setting("ip_local_reserved_ports").split(",")):
+        first, _, last = item.partition("-")
+        found.append(range(int(first), int(last or first) + 1))
+    return found
 
 
 def _listeners(number: int, protocol: str | None) -> tuple[Connection, ...]:
@@ -260,7 +279,7 @@ def _listeners(number: int, protocol: str | None) -> tuple[Connection, ...]:
     from .netstat import listening
 
     found: list[Connection] = []
-    for kind in ("tcp", "udp"):
+    for kind in _LISTENING:
         if number and protocol in (None, kind):
             try:
                 found += listening(kind, local_port=number, owners=True)
@@ -285,16 +304,13 @@ _IANA_MEANS = {
 }
 
 
-def _alike(rows: Iterable[Service], key: Any) -> dict[Any, list[Service]]:
-    """The rows by a key, each in order."""
-    groups: dict[Any, list[Service]] = {}
-    for row in rows:
-        groups.setdefault(key(row), []).append(row)
-    return groups
+def _names(services: Iterable[Service]) -> list[str]:
+    return list(dict.fromkeys(service.name for service in services))
 
 
 def _heading(info: PortInfo) -> str:
-    names = list(_alike(info.services, lambda service: service.name))
+    """With the names of other protocols where the one that is asked for has none."""
+    names = _names(info.services or map(Service._make, services().by_port.get(info.number, ())))
     return f"port {info.number} ({', '.join(names)})" if names else f"port {info.number}"
 
 
@@ -306,10 +322,9 @@ def _facts(info: PortInfo) -> Iterator[tuple[str, str]]:
     name, first, last = _range(_IANA, info.number)
     yield "IANA range", f"{name}, {first}–{last}: {_IANA_MEANS[name]} (RFC 6335 section 6)"
     yield "privileged", _privilege(info)
-    first, last = info.ephemeral_range
-    yield "ephemeral", f"{'yes' if info.ephemeral else 'no'}: clients that ask for no port get one of {first}–{last}"
+    yield "ephemeral", _lending(info)
     yield from _service_facts(info)
-    listeners = list(map(_listener, info.listeners)) or ["no TCP or UDP socket now that this system tells of"]
+    listeners = list(map(_listener, info.listeners)) or [_nobody(info.protocol)]
     yield from zip(["listening", *[""] * (len(listeners) - 1)], listeners, strict=True)
 
 
@@ -321,24 +336,38 @@ def _privilege(info: PortInfo) -> str:
     return f"no: anybody may bind it, for here ports from {info.unprivileged_start} are free to all"
 
 
+def _lending(info: PortInfo) -> str:
+    others = "clients that ask for no port get one of {}–{}".format(*info.ephemeral_range)
+    if info.ephemeral and info.reserved:
+        return f"reserved: {others}, but not this one (net.ipv4.ip_local_reserved_ports)"
+    return f"{'yes' if info.ephemeral else 'no'}: {others}"
+
+
+def _nobody(protocol: str | None) -> str:
+    if protocol in (None, *_LISTENING):
+        return f"no {protocol.upper() if protocol else 'TCP or UDP'} socket now that this system tells of"
+    return f"not known: listeners of {protocol} are not looked for, only those of TCP and UDP"
+
+
 def _service_facts(info: PortInfo) -> Iterator[tuple[str, str]]:
     """A line for each name and description, under the protocols that have them."""
-    said = _alike(info.services, lambda service: (service.name, service.description))
+    said: dict[tuple[str, str], dict[str, None]] = {}
+    for service in info.services:
+        protocols = said.setdefault((service.name, service.description), {})
+        protocols[service.protocol or "any protocol"] = None
     by_protocols: dict[str, list[str]] = {}
-    for (name, description), rows in said.items():
-        protocols = ", ".join(dict.fromkeys(row.protocol or "any protocol" for row in rows))
-        by_protocols.setdefault(protocols, []).append(f"{name}: {description}" if description else name)
+    for (name, description), found in said.items():
+        by_protocols.setdefault(", ".join(found), []).append(f"{name}: {description}" if description else name)
     if not said:
-        yield "services", f"none that IANA has registered ({services().published})"
-    for protocols, lines in by_protocols.items():
-        yield from zip([protocols, *[""] * (len(lines) - 1)], lines, strict=True)
+        of = f" for {info.protocol}" if info.protocol else ""
+        yield "services", f"none{of} that IANA has registered ({services().published})"
+    for label, lines in by_protocols.items():
+        yield from zip([label, *[""] * (len(lines) - 1)], lines, strict=True)
 
 
 def _listener(listener: Connection) -> str:
-    from .textbook import _printable
-
     address = f"[{listener.local_address}]" if ":" in listener.local_address else listener.local_address
-    owners = [f"{_printable(process.name)} (pid {process.pid})" for process in listener.processes or ()]
+    owners = [f"{printable(process.name)} (pid {process.pid})" for process in listener.processes or ()]
     unknown = "a process that cannot be seen" if listener.processes is None else "no process"
     return f"{listener.protocol} {address}:{listener.local_port} by {', '.join(owners) or unknown}"
 
@@ -351,7 +380,10 @@ def _notes(info: PortInfo) -> Iterator[str]:
             f"The textbook has root bind what lies below {_PRIVILEGED_BELOW}; net.ipv4.ip_unprivileged_port_start is "
             f"{info.unprivileged_start} here."
         )
-    if info.ephemeral and info.number:
+    for name in _names(info.services):
+        if others := _other_ports(name, info):
+            yield f"{name} is also {others}: a name may have several ports."
+    if info.ephemeral and info.number and not info.reserved:
         yield (
             "In the ephemeral range: the kernel may have lent it to a client when a server wants it. A server's port "
             "is kept out by net.ipv4.ip_local_reserved_ports."
@@ -360,6 +392,19 @@ def _notes(info: PortInfo) -> Iterator[str]:
         yield "A registration keeps nobody from using a port, so another service may be found on it."
     if info.textbook_range == "dynamic" and info.iana_range == "user":
         yield "The textbook calls all from 1024 dynamic; IANA registers 1024–49151 and leaves 49152–65535 alone."
+
+
+def _other_ports(name: str, info: PortInfo) -> str:
+    """The other ports of a service: 8008, 8080."""
+    spans = services().ports_of[info.protocol or ""][name.lower()]
+    others = sorted({number for span in spans for number in span} - {info.number})
+    shown: list[list[int]] = []  # first and last of each range
+    for number in others:
+        if shown and number == shown[-1][1] + 1:
+            shown[-1][1] = number
+        else:
+            shown.append([number, number])
+    return ", ".join(f"{first}–{last}" if first < last else str(first) for first, last in shown)
 
 
 # --- many ports ------------------------------------------------------------------------------------------------------
@@ -397,7 +442,7 @@ def classify_ports(
     """
     import numpy as np
 
-    if scheme not in _SCHEMES:
+    if scheme not in tuple(_SCHEMES):
         raise ValueError(f'scheme={scheme!r}: wanted "iana" or "textbook"')
     if errors not in ("mask", "raise"):
         raise ValueError(f'errors={errors!r}: wanted "mask" or "raise"')
@@ -482,21 +527,21 @@ _ARROW_INTEGERS = {
 def _integers_of_columns(columns: list[_arrow.Column]) -> _Integers:
     import numpy as np
 
-    numbers = [np.empty(0, dtype=np.int64)]
-    nulls = [np.empty(0, dtype=bool)]
-    for column in columns:
+    numbers: list[NDArray[Any]] = []
+    nulls: list[NDArray[np.bool_]] = []
+    for column in columns:  # the parts of one: all are of the same format
         n = len(column)
         if column.format == "n":  # Arrow's column of nothing but nulls
             numbers.append(np.zeros(n, dtype=np.int64))
         elif column.dictionary is None and column.format in _ARROW_INTEGERS:
-            own = np.frombuffer(column.numbers(), dtype=_ARROW_INTEGERS[column.format])
-            # Numbers above int64 are outside as much as its largest.
-            numbers.append(np.minimum(own, 2**63 - 1).astype(np.int64) if column.format == "L" else own)
+            numbers.append(np.frombuffer(column.numbers(), dtype=_ARROW_INTEGERS[column.format]))
         else:
             kind = "dictionary" if column.dictionary else f"column of format {column.format!r}"
             raise TypeError(f"ports is an Arrow {kind}; wanted integers")
         null = column.nulls()
         nulls.append(np.zeros(n, dtype=bool) if null is None else np.frombuffer(null, dtype=bool))
+    if not columns:
+        return _Integers(np.empty(0, dtype=np.int64), None, None)
     null_rows = np.concatenate(nulls)
     return _Integers(np.concatenate(numbers), null_rows if null_rows.any() else None, None)
 
@@ -522,10 +567,7 @@ def service_name(port: int, protocol: str = "tcp") -> str | None:
         >>> nf.service_name(80), nf.service_name(53, "udp"), nf.service_name(4)
         ('http', 'domain', None)
     """
-    names = services().name_of.get(protocol)
-    if names is None:
-        _checked_protocol(protocol)
-        raise AssertionError(protocol)
+    names = services().name_of[protocol if protocol in PROTOCOLS else checked_protocol(protocol)]
     return names.get(port if type(port) is int and 0 <= port <= PORT_MAX else checked_port("port", port, least=0))
 
 
@@ -548,217 +590,5 @@ def service_port(name: str, protocol: str = "tcp") -> int | None:
     """
     if not isinstance(name, str):
         raise TypeError(f"name is {type(name).__name__}; wanted a str")
-    if protocol not in PROTOCOLS:
-        _checked_protocol(protocol)
-    return services().port_of[protocol].get(name.lower())
-
-
-# --- free ports ------------------------------------------------------------------------------------------------------
-
-_KINDS = {"tcp": socket.SOCK_STREAM, "udp": socket.SOCK_DGRAM}
-_TAKEN = (errno.EADDRINUSE, errno.EACCES)  # by somebody, or by the kernel for who is privileged
-_ABSENT = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)  # the address, or its whole family
-_TRIES = 100  # ports of the kernel's choice, where several addresses must have one free
-
-
-class _Place(NamedTuple):
-    """An address to bind."""
-
-    family: int
-    address: tuple[Any, ...]  # as of `socket.bind`, port 0
-    dual: bool  # an IPv6 socket that is to serve IPv4 too
-
-    def at(self, port: int) -> str:
-        host = self.address[0]
-        return f"[{host}]:{port}" if self.family == socket.AF_INET6 else f"{host}:{port}"
-
-
-# A socket that serves both families is what proves a port free in both.
-_EVERYWHERE = (
-    _Place(socket.AF_INET6, ("::", 0, 0, 0), True),
-    _Place(socket.AF_INET, ("0.0.0.0", 0), False),
-)
-
-
-def find_free_port(
-    host: Any = None, *, protocol: Literal["tcp", "udp"] = "tcp", ports: Iterable[int] | None = None
-) -> int:
-    """A port that nobody uses at this moment.  Another program may take it in the next: `reserve_port` keeps it.
-
-    Args:
-        host: an address of this machine or a name of it, all of whose addresses count; None for every address of IPv4
-            and IPv6.
-        protocol: "tcp" or "udp".
-        ports: candidates, of which the first that is free counts; None lets the kernel choose one of its ephemeral
-            range.
-
-    Returns:
-        The port, which is free in the sense of a bind without SO_REUSEADDR: no socket is bound to it, not even one in
-        TIME_WAIT.
-
-    Raises:
-        OSError: EADDRINUSE if none is free, naming the candidates; EACCES if all of them are privileged;
-            EADDRNOTAVAIL if the host is not this machine.
-        socket.gaierror: the host has no address.
-        TypeError, ValueError: an argument is wrong; the message names it.
-
-    Example:
-        >>> import netfast as nf
-        >>> 0 < nf.find_free_port() <= 65535, nf.find_free_port("127.0.0.1", ports=range(40000, 41000)) >= 40000
-        (True, True)
-    """
-    _checked_protocol(protocol, tuple(_KINDS))
-    bound = _reserved(_places(host, protocol), protocol, _candidates(ports), every=host is not None)
-    number: int = bound[0].getsockname()[1]
-    for sock in bound:
-        sock.close()
-    return number
-
-
-def reserve_port(
-    port: int = 0,
-    *,
-    host: Any = None,
-    protocol: Literal["tcp", "udp"] = "tcp",
-    ports: Iterable[int] | None = None,
-) -> socket.socket:
-    """A socket that is bound, and so keeps a port for whoever has it: to listen on, or to hand to another process.
-
-    SO_REUSEADDR and SO_REUSEPORT are not set, for with them two sockets may be bound to one port; what has been in use
-    and is in TIME_WAIT still counts as taken.
-
-    Args:
-        port: the port; 0 for one of the kernel's choice.
-        host: an address of this machine, or a name, of whose addresses the first that it has counts; None for every
-            address: then the socket is one of IPv6 that serves IPv4 too, or one of IPv4 where the kernel has no IPv6.
-        protocol: "tcp" or "udp".
-        ports: candidates in place of `port`, of which the first that is free counts.
-
-    Returns:
-        The socket, not listening; its port is `getsockname()[1]`.  Close it, or use it in a with statement.
-
-    Raises:
-        OSError: as of bind(2), naming the address and the port: EADDRINUSE if it is taken (or all candidates are),
-            EACCES if it is privileged, EADDRNOTAVAIL if the host is not this machine.
-        socket.gaierror: the host has no address.
-        TypeError, ValueError: an argument is wrong; the message names it.
-
-    Source: bind(2), ip(7), ipv6(7).
-
-    Example:
-        >>> import netfast as nf
-        >>> with nf.reserve_port(host="127.0.0.1") as sock:
-        ...     sock.listen()
-        ...     address, number = sock.getsockname()
-        >>> address, number > 0
-        ('127.0.0.1', True)
-    """
-    _checked_protocol(protocol, tuple(_KINDS))
-    number = checked_port("port", port, least=0)
-    if ports is not None and number:
-        raise ValueError(f"port={number} and ports: wanted one of them")
-    candidates = iter([number]) if number else _candidates(ports)
-    return _reserved(_places(host, protocol), protocol, candidates, every=False)[0]
-
-
-def _candidates(ports: Any) -> Iterator[int]:
-    """The candidates, checked one by one; 0, often enough, for the kernel's choice."""
-    if ports is None:
-        return iter([0] * _TRIES)
-    if isinstance(ports, (str, bytes)) or not hasattr(ports, "__iter__"):
-        raise TypeError(f"ports is {type(ports).__name__}; wanted an iterable of int")
-    return (checked_port(f"ports[{index}]", port, least=1) for index, port in enumerate(ports))
-
-
-def _places(host: Any, protocol: str) -> Sequence[_Place]:
-    if host is None:
-        return _EVERYWHERE
-    text = str(host) if type(host).__module__ == "ipaddress" else host
-    if not isinstance(text, str):
-        raise TypeError(f"host is {type(host).__name__}; wanted a name or an address as str")
-    if not text:
-        raise ValueError("host is empty; wanted a name or an address, or None for every address")
-    try:
-        found = socket.getaddrinfo(text, 0, type=_KINDS[protocol], flags=socket.AI_PASSIVE)
-    except socket.gaierror as error:
-        raise socket.gaierror(error.errno, f"{text}: {error.strerror}") from None
-    except UnicodeError as error:  # a label that is empty or too long
-        raise socket.gaierror(socket.EAI_NONAME, f"{text}: no host name: {error}") from None
-    return list(dict.fromkeys(_Place(family, address, False) for family, _, _, _, address in found))
-
-
-def _bind(place: _Place, port: int, protocol: str) -> socket.socket:
-    """A socket that is bound to a port of a place, or OSError that names both."""
-    sock = None
-    try:
-        sock = socket.socket(place.family, _KINDS[protocol])
-        if place.dual:
-            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
-        sock.bind((place.address[0], port, *place.address[2:]))
-    except OSError as error:
-        if sock is not None:
-            sock.close()
-        raise OSError(error.errno, f"{protocol} {place.at(port)} cannot be bound: {error.strerror}") from None
-    return sock
-
-
-def _reserved(
-    places: Sequence[_Place], protocol: str, candidates: Iterator[int], *, every: bool
-) -> list[socket.socket]:
-    """Sockets bound to the first of the candidates that is free, at the first of the places or at every one of them;
-    places that this machine does not have do not count."""
-    tried: list[int] = []
-    errors: list[OSError] = []
-    for candidate in candidates:
-        try:
-            return _bound(places, protocol, candidate, every=every)
-        except OSError as error:
-            if error.errno not in _TAKEN:
-                raise
-            errors.append(error)
-            tried.append(candidate)
-        if candidate == 0 and (not every or len(places) == 1):  # the kernel has looked at all there are
-            break
-    raise _none_free(places, protocol, tried, errors)
-
-
-def _bound(places: Sequence[_Place], protocol: str, port: int, *, every: bool) -> list[socket.socket]:
-    bound: list[socket.socket] = []
-    absent: list[OSError] = []
-    try:
-        for place in places:
-            try:
-                bound.append(_bind(place, bound[0].getsockname()[1] if bound else port, protocol))
-            except OSError as error:
-                if error.errno not in _ABSENT:
-                    raise
-                absent.append(error)
-            if bound and not every:
-                break
-    except BaseException:
-        for sock in bound:
-            sock.close()
-        raise
-    if not bound:
-        raise absent[0]
-    return bound
-
-
-def _none_free(places: Sequence[_Place], protocol: str, tried: list[int], errors: list[OSError]) -> Exception:
-    if not tried:
-        return ValueError("ports is empty; wanted candidates")
-    if len(tried) == 1 and tried[0]:
-        return errors[0]
-    where = "every address" if places is _EVERYWHERE else ", ".join(place.at(0).removesuffix(":0") for place in places)
-    which = "{}–{}, its ephemeral range".format(*_ephemeral_range()) if tried[0] == 0 else _listed(tried)
-    numbers = {error.errno for error in errors}
-    number = errno.EADDRINUSE if errno.EADDRINUSE in numbers else errno.EACCES
-    return OSError(number, f"no {protocol} port of {where} is free among {which}: {os.strerror(number)}")
-
-
-def _listed(ports: list[int]) -> str:
-    """Ports as a range if they are one, else the first of them."""
-    if ports == list(range(ports[0], ports[0] + len(ports))):
-        return f"{ports[0]}–{ports[-1]}"
-    shown = ", ".join(map(str, ports[:8]))
-    return shown if len(ports) <= 8 else f"{shown} and {len(ports) - 8:,} more"
+    spans = services().ports_of[protocol if protocol in PROTOCOLS else checked_protocol(protocol)].get(name.lower())
+    return spans[0].start if spans else None

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from . import _core
+from .plain_text import printable
 from .registry import BLOCKS, IS_GLOBAL, PUBLISHED, Block
 
 
@@ -119,7 +120,7 @@ class AddressInfo(NamedTuple):
 
     def __str__(self) -> str:
         family = f"class {self.network_class}" if self.network_class else "IPv6"
-        return f"{_printable(self.text)}: {family}, {self.kind}, in {self.block.prefix} {self.block.name} ({self.rfc})"
+        return f"{printable(self.text)}: {family}, {self.kind}, in {self.block.prefix} {self.block.name} ({self.rfc})"
 
     def to_dict(self) -> dict[str, object]:
         """The fields by name, ready for JSON: `block` is a dict, `notes` a list."""
@@ -131,7 +132,7 @@ class AddressInfo(NamedTuple):
 
         facts = [(label, value) for label, value in _facts(self) if value]
         width = max(len(label) for label, _ in facts)
-        lines = [f"{_printable(self.text)} (IPv{self.version})"]
+        lines = [f"{printable(self.text)} (IPv{self.version})"]
         lines += [f"  {label:<{width}}  {value}" for label, value in facts]
         for note in self.notes:
             lines += wrap(note, _WIDTH, initial_indent="  * ", subsequent_indent="    ")
@@ -322,11 +323,6 @@ def _class_facts(info: AddressInfo, network_class: NetworkClass) -> Iterator[tup
     if info.networks_in_class is not None and info.hosts_per_network is not None:
         yield "networks", f"{info.networks_in_class:,} in class {network_class.name}"
         yield "hosts", f"{info.hosts_per_network:,} in each network"
-
-
-def _printable(text: str) -> str:
-    """A zone may hold any character: none of them shall reach a terminal as a control sequence."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def _yes(value: bool) -> str:

@@ -17,7 +17,7 @@ from net import lab
 Command = Callable[..., Any]
 
 ODD = b"\x1b[2J\xff\xe2\x80\xae"  # what clears a screen, what is no UTF-8, what turns text around
-ODD_SHOWN = r"\x1b[2J\udcff\u202e"
+ODD_SHOWN = r"\x1b[2J\xff\u202e"
 
 
 @pytest.fixture
@@ -172,8 +172,33 @@ def test_after_trouble_nothing_more_is_done(cli: Command, host: lab.Namespace) -
     run = cli("ifconfig", "one", "mtu", "1400", "add", "192.0.2.1/24", "hw", "02:00:00:00:00:aa", "down")
     assert (run.code, run.out, run.err.count("\n")) == (2, "", 1)
     assert "192.0.2.1" in run.err
-    assert run.err.endswith(" (nor was done: hw 02:00:00:00:00:aa, down)\n")
+    assert run.err.endswith(" (done before: mtu 1400; not done: hw 02:00:00:00:00:aa, down)\n")
     assert (card().mtu, card().hwaddr, card().admin_up) == (1400, "02:00:00:00:00:01", True)
+    run = cli("ifconfig", "one", "mtu", "1401", "name", "three", "add", "192.0.2.1/24")
+    assert run.err.endswith(" (done before: mtu 1401, name three)\n")
+    assert nf.interface("three").mtu == 1401
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("down hw zz up", "hwaddr 'zz'"),
+        ("down hw ff:ff:ff:ff:ff:ff up", "no multicast address"),
+        ("down mtu 99999999 up", "mtu=99999999"),
+        ("down add 10.0.0.1 up", "no prefix length"),
+        ("down del 10.0.0.1/33 up", "above 32"),
+        ("down name a/b up", "a/b"),
+    ],
+)
+def test_a_wrong_value_is_found_before_anything_is_done(
+    cli: Command, host: lab.Namespace, words: str, said: str
+) -> None:
+    before = card()
+    run = cli("ifconfig", "one", *words.split())
+    assert (run.code, run.out, run.err.count("\n")) == (2, "", 1)
+    assert said in run.err
+    assert run.err.endswith(" (nothing was done)\n")
+    assert card().flags == before.flags
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,14 @@
 """`netfast lsof`."""
 
 import json
+import os
 import re
+import signal
 import socket
 import subprocess
+import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +17,7 @@ import netfast as nf
 import netfast.cli._lsof_specs
 import netfast.netstat
 from net import lab
+from netfast.registry.services import services
 
 Command = Callable[..., Any]
 
@@ -185,7 +190,14 @@ def test_json(cli: Command, inside: lab.Namespace) -> None:
         ("80", "unknown protocol '80'"),
         ("@", "unacceptable Internet address in '@'"),
         ("tcp@:80", "unacceptable Internet address"),
-        ("@::1", "unacceptable Internet address"),
+        ("@::1", "IPv6 address without brackets around it in '@::1'"),
+        ("@2001:db8::1", "IPv6 address without brackets"),
+        ("tcp@2001:db8::1:80", "IPv6 address without brackets"),
+        ("@fe80::1%lo", "IPv6 address without brackets"),
+        ("@[fe80::1%]", "unacceptable Internet address"),
+        ("@[::1%lo]", "unacceptable Internet address"),
+        ("@127.0.0.1%lo", "unknown host '127.0.0.1%lo'"),
+        ("@a\0b", r"unknown host 'a\x00b'"),
         ("@[::1", "unacceptable Internet address"),
         ("@[::1]80", "unacceptable Internet address"),
         ("@[127.0.0.1]", "unacceptable Internet address"),
@@ -194,6 +206,7 @@ def test_json(cli: Command, inside: lab.Namespace) -> None:
         ("6@127.0.0.1", "IPv4 address in '6@127.0.0.1'"),
         ("@nosuch.invalid", "unknown host 'nosuch.invalid'"),
         ("@" + "a" * 70, "unknown host 'aaa"),
+        (":127.0.0.1", "unknown service '127.0.0.1'"),
         ("@127.0.0.1/8", "unknown host '127.0.0.1/8'"),
         (":", "unacceptable port in ':'"),
         ("tcp:", "unacceptable port"),
@@ -202,6 +215,7 @@ def test_json(cli: Command, inside: lab.Namespace) -> None:
         (":5-2", "unacceptable port"),
         (":65536", "unacceptable port"),
         (":1-65536", "unacceptable port"),
+        (":81-http", "unacceptable port"),
         (":" + "9" * 5000, "unknown service '999"),
         (":80-", "unknown service '80-'"),
         (":nosuch", "unknown service 'nosuch' in ':nosuch'"),
@@ -218,11 +232,68 @@ def test_wrong_specs_are_one_line(cli: Command, spec: str, said: str) -> None:
     assert said in run.err
 
 
-def test_a_service_of_two_numbers(cli: Command, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("netfast.ports.service_port", lambda name, protocol: {"tcp": 512, "udp": 513}[protocol])
-    assert "'x' is tcp:512 and udp:513, say which in ':x'" in cli("lsof", "-i", ":x").err
-    assert netfast.cli._lsof_specs.spec("udp:x").ports == [range(513, 514)]
-    assert netfast.cli._lsof_specs.spec(":7-9,80").ports == [range(7, 10), range(80, 81)]
+def test_a_service_is_each_of_its_ports() -> None:
+    spec = netfast.cli._lsof_specs.spec
+    several = [range(591, 592), range(8008, 8009), range(8080, 8081)]
+    assert spec(":http-alt").ports == {"tcp": several, "udp": several}
+    assert spec("tcp:9,X11").ports == {"tcp": [range(9, 10), range(6000, 6064)]}
+    assert spec(":whosockami").ports == {"tcp": [range(2019, 2020)], "udp": [range(2009, 2010)]}
+    assert spec(":shell").ports == {"tcp": [range(514, 515)], "udp": []}  # of UDP, 514 is syslog's
+    assert spec(":1-whosockami").ports == {"tcp": [range(1, 2020)], "udp": [range(1, 2010)]}
+    assert spec(":7-9,80").ports == {name: [range(7, 10), range(80, 81)] for name in ("tcp", "udp")}
+
+
+def test_every_name_that_is_shown_finds_its_port() -> None:
+    registry = services()
+    for protocol in ("tcp", "udp"):
+        for port, name in registry.name_of[protocol].items():
+            assert any(port in ports for ports in registry.ports_of[protocol][name.lower()]), (name, port)
+    row = SOCKET._replace(family=socket.AF_INET, local_address="127.0.0.1", local_port=8080, remote_port=0)
+    assert netfast.cli._lsof_specs.spec(f":{nf.service_name(8080)}").holds(row)
+    assert not netfast.cli._lsof_specs.spec("udp:http-alt").holds(row)
+
+
+def test_link_local_addresses_have_a_zone(cli: Command, require: Command, tool: Command) -> None:
+    lab.check(require, tool)
+    with lab.namespace() as alone, alone.inside():
+        alone.ip("addr add fe80::5/64 dev lo nodad")
+        with_zones(cli)
+
+
+def with_zones(cli: Command) -> None:
+    with socket.socket(socket.AF_INET6) as sock:
+        sock.bind(("fe80::5", 0, 0, 1))
+        sock.listen()
+        for host, code in (
+            ("fe80::5%lo", 0),
+            ("fe80::5%1", 0),
+            ("fe80:0::5", 0),
+            ("fe80::5%eth9", 1),
+            ("fe80::6%lo", 1),
+        ):
+            assert cli("lsof", "-t", "-i", f"@[{host}]").code == code
+
+
+def test_a_name_without_an_address_of_the_family(cli: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    answer = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", 0))]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: answer)
+    assert "'here.test' has no IPv6 address in '6tcp@here.test'" in cli("lsof", "-i6tcp@here.test").err
+    assert netfast.cli._lsof_specs.spec("4tcp@here.test").addresses == frozenset({"127.0.0.1"})
+
+
+def test_a_look_up_can_be_interrupted(start: Command, tmp_path: Path) -> None:
+    """The resolver does not answer."""
+    (tmp_path / "sitecustomize.py").write_text(
+        "import socket, time\n"
+        "def slow(*arguments, **keywords):\n    print('asked', flush=True)\n    time.sleep(20)\n"
+        "socket.getaddrinfo = slow\n"
+    )
+    process = start("lsof", "-i", "@slow.test", env={**os.environ, "PYTHONPATH": str(tmp_path)})
+    assert process.stdout.readline() == b"asked\n"
+    process.send_signal(signal.SIGINT)
+    begin = time.monotonic()
+    assert process.wait(timeout=10) == 130
+    assert time.monotonic() - begin < 1
 
 
 @pytest.mark.parametrize(
@@ -259,8 +330,8 @@ PROCESS = nf.Process(7, "a\x1b[2J\n\udcff", ("a",), 4_000_000_000)
     ("user", "hidden", "said"),
     [
         (4242, 0, ""),
-        (4242, 1, "netfast: who holds 1 more socket, only root may see\n"),
-        (4242, 2, "netfast: who holds 2 more sockets, only root may see\n"),
+        (4242, 1, "netfast: who holds 1 socket, only root may see\n"),
+        (4242, 2, "netfast: who holds 2 sockets, only root may see\n"),
         (0, 2, ""),
     ],
 )
@@ -284,9 +355,9 @@ def test_names_of_any_bytes(cli: Command, monkeypatch: pytest.MonkeyPatch) -> No
     run = cli("lsof", "-i", "-P")
     assert (run.code, run.err) == (0, "")
     assert run.out.replace("\n", "").isprintable()
-    shown = r"[fe80::1%\x1b\udcff]:50000->[fe80::2%\x1b\udcff]:4000"
+    shown = r"[fe80::1%\x1b\xff]:50000->[fe80::2%\x1b\xff]:4000"
     assert run.out.splitlines()[1].split() == [
-        r"a\x1b[2J\n\udcff", "7", "4000000000", "IPv6", "TCP", shown, "(ESTABLISHED)",
+        r"a\x1b[2J\n\xff", "7", "4000000000", "IPv6", "TCP", shown, "(ESTABLISHED)",
     ]  # fmt: skip
     assert json.loads(cli("lsof", "-i", "@[fe80::2]", "--json").out)["process"]["name"] == PROCESS.name
 
@@ -297,6 +368,13 @@ def test_trouble_is_one_line(cli: Command, monkeypatch: pytest.MonkeyPatch) -> N
 
     monkeypatch.setattr(netfast.netstat, "connections", refuse)
     assert cli("lsof", "-i") == (2, "", "netfast: no netlink\\nhere\n")
+
+
+@pytest.mark.parametrize(
+    ("command", "bars"), [("lsof", False), ("netstat", False), ("ifconfig", False), ("bench", True)]
+)
+def test_help_tells_of_bars_where_there_are_some(cli: Command, command: str, bars: bool) -> None:
+    assert ("(bars too," in " ".join(cli(command, "--help").out.split())) is bars
 
 
 # --- how it looks ----------------------------------------------------------------------------------------------------

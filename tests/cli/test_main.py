@@ -211,7 +211,7 @@ def test_closed_descriptors_are_trouble(log: str) -> None:
 def test_names_reach_no_terminal_as_control_sequences(cli: Command) -> None:
     run = cli("classify", "\x1b[2J\n\udcff")
     assert run.code == 2
-    assert run.err == "netfast: \\x1b[2J\\n\\udcff: No such file or directory\n"
+    assert run.err == "netfast: \\x1b[2J\\n\\xff: No such file or directory\n"
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1"])

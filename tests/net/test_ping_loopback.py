@@ -335,6 +335,20 @@ def test_a_host_is_a_name_or_an_address(host: Any) -> None:
         nf.ping(host, count=1)
 
 
+@pytest.mark.parametrize("name", ["count", "interval", "timeout", "size", "ttl", "tos"])
+def test_a_bool_is_no_number(name: str) -> None:
+    for call in CALLS.values():
+        with pytest.raises(TypeError, match=f"{name} is bool"):
+            call("127.0.0.1", **{name: True})
+
+
+@pytest.mark.parametrize("host", ["localhost\0.test", "fe80::1%lo\0"])
+def test_a_nul_is_in_no_name(host: str) -> None:
+    with pytest.raises(ValueError, match="is no host: it holds a NUL"):
+        nf.ping(host)
+    assert nf.ping_many([host, "127.0.0.1"])[0].error is not None
+
+
 @pytest.mark.parametrize("hosts", [None, 5, 1.5, [5], ["127.0.0.1", None]], ids=str)
 def test_hosts_are_names_addresses_or_prefixes(hosts: Any) -> None:
     with pytest.raises(TypeError, match="host"):

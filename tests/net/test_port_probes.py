@@ -19,7 +19,7 @@ import pytest
 
 import netfast as nf
 from net import lab
-from netfast import port_probes
+from netfast import port_scan_table
 
 ADDRESS = {4: "198.18.2.1", 6: "2001:db8:2::1"}  # of B
 ROUTER = {4: "198.18.1.2", 6: "2001:db8:1::2"}  # of R, as A sees it
@@ -414,7 +414,7 @@ def test_waited_in_vain(hosts: lab.Hosts, version: int, b: socket.socket, tool: 
     host, port = ADDRESS[version], number(b)
     hosts.b.nft(rules("input", f"tcp dport {port} drop"))
     for at, said in (
-        (port, f"{host} port {port} was not open within 0.4 s; the last attempt met: no answer"),
+        (port, f"{host} port {port} was not open within 0.4 s; the last attempt met: {host}: no answer"),
         (9, f"{host} port 9 was not open within 0.4 s; the last attempt met: {host}: connection refused"),
     ):
         with timed(0.4, 0.7), pytest.raises(TimeoutError, match=said) as caught:
@@ -431,6 +431,96 @@ def test_wait_tells_of_each_address(three: int, monkeypatch: pytest.MonkeyPatch)
         nf.wait_port("many.test", three, timeout=QUICK)
     with names(monkeypatch, CLOSED, OPEN):
         assert nf.wait_port("many.test", three) < 0.2
+
+
+def test_wait_gives_each_address_its_share(three: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first address takes the time of no other."""
+    with names(monkeypatch, DROPPED, OPEN), timed(0.25, 0.6):
+        assert nf.wait_port("many.test", three, timeout=0.6) < 0.6
+    with names(monkeypatch, CLOSED, DROPPED, OPEN), timed(0.25, 0.6):
+        assert nf.wait_port("many.test", three, timeout=0.6) < 0.6
+    said = rf"met: {DROPPED}: no answer, {CLOSED}: connection refused"
+    with names(monkeypatch, DROPPED, CLOSED), timed(0.4, 0.7), pytest.raises(TimeoutError, match=said):
+        nf.wait_port("many.test", three, timeout=0.4)
+
+
+def test_wait_does_not_wait_out_what_cannot_pass(hosts: lab.Hosts, monkeypatch: pytest.MonkeyPatch) -> None:
+    address = next(a.ip for a in nf.interface(hosts.card).addresses if a.ip.startswith("fe80::"))
+    with timed(0, 1), pytest.raises(OSError, match=f"{address} port 80 cannot be probed: a link-local") as caught:
+        nf.wait_port(address, 80, timeout=5)
+    assert caught.value.errno == errno.EINVAL
+
+    class Socket(socket.socket):
+        def __init__(self, family: int = -1, *arguments: Any, **keywords: Any) -> None:
+            if family == socket.AF_INET6:
+                raise OSError(errno.EAFNOSUPPORT, "Address family not supported by protocol")
+            super().__init__(family, *arguments, **keywords)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(socket, "socket", Socket)
+        with timed(0, 1), pytest.raises(OSError, match="::1 port 80 cannot be probed: Address family") as caught:
+            nf.wait_port("::1", 80, timeout=5)
+        assert caught.value.errno == errno.EAFNOSUPPORT
+        with listener("127.0.0.1") as sock, names(patch, "::1", "127.0.0.1"):
+            assert nf.wait_port("many.test", number(sock)) < 1
+
+
+def test_nothing_to_connect_from(alone: lab.Namespace) -> None:
+    """It may pass, and is waited out."""
+    alone.sysctl(ipv4__ip_local_port_range="40000 40000")
+    with listener("127.0.0.1", 50_000) as sock:
+        taken = socket.create_connection(sock.getsockname())
+        said = "127.0.0.1 port 50000 cannot be probed: no ephemeral port to connect from is left"
+        with pytest.raises(OSError, match=said) as caught:
+            nf.probe_port("127.0.0.1", 50_000)
+        assert caught.value.errno == errno.EADDRNOTAVAIL
+        with pytest.raises(TimeoutError, match=r"met: 127\.0\.0\.1: no ephemeral port"):
+            nf.wait_port("127.0.0.1", 50_000, timeout=QUICK)
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        closer = threading.Timer(QUICK, taken.close)
+        closer.start()
+        assert QUICK / 2 < nf.wait_port("127.0.0.1", 50_000, timeout=5) < 2
+        closer.join()
+    alone.sysctl(ipv6__conf__all__disable_ipv6=1)
+    with pytest.raises(OSError, match="::1 port 9 cannot be probed: this machine has no address to connect from"):
+        nf.probe_port("::1", 9)
+
+
+@pytest.mark.parametrize("number_", [socket.EAI_NONAME, socket.EAI_NODATA])
+def test_wait_for_a_name_that_does_not_exist_yet(
+    alone: lab.Namespace, monkeypatch: pytest.MonkeyPatch, number_: int
+) -> None:
+    answers: list[Any] = [socket.gaierror(number_, "Name or service not known")] * 3
+
+    def fake(*arguments: object, **keywords: object) -> Any:
+        if answers:
+            raise answers.pop()
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", 0))]
+
+    with listener("127.0.0.1") as sock, monkeypatch.context() as patch:
+        patch.setattr(socket, "getaddrinfo", fake)
+        assert 0.15 <= nf.wait_port("web", number(sock), interval=0.05) < 1
+        answers += [socket.gaierror(number_, "Name or service not known")] * 1000
+        with timed(QUICK, 1), pytest.raises(TimeoutError, match="met: web: Name or service not known"):
+            nf.wait_port("web", number(sock), timeout=QUICK)
+
+
+def test_a_look_up_without_descriptors(alone: lab.Namespace, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fake(*arguments: object, **keywords: object) -> Any:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr(socket, "getaddrinfo", fake)
+    calls: list[Callable[[], object]] = [
+        lambda: nf.probe_port("web", 80),
+        lambda: nf.wait_port("web", 80),
+        lambda: nf.find_free_port("web"),
+        lambda: nf.reserve_port(host="web"),
+    ]
+    for call in calls:
+        with timed(0, 1), pytest.raises(OSError, match="look up web: Too many open files") as caught:
+            call()
+        assert (type(caught.value), caught.value.errno) == (OSError, errno.EMFILE)
+    assert nf.scan_ports("web", 80)[0].error == "Too many open files"
 
 
 def test_wait_asks_again_for_a_name(alone: lab.Namespace, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -714,6 +804,7 @@ def test_other_signals_are_handled_and_waiting_goes_on(alone: lab.Namespace, too
         ("::1", 80, {"timeout": None}, TypeError, "timeout is NoneType"),
         (b"::1", 80, {}, TypeError, "is bytes"),
         (1, 80, {}, TypeError, "is int"),
+        ("::1", 80, {"timeout": True}, TypeError, "timeout is bool; wanted a number"),
     ],
 )
 def test_wrong_arguments(
@@ -727,12 +818,16 @@ def test_wrong_arguments_of_one() -> None:
     for call in (nf.probe_port, nf.is_port_open, nf.wait_port):
         with pytest.raises(ValueError, match=r"127\.0\.0\.0/30 is a prefix, not one host; use nf\.scan_ports"):
             call("127.0.0.0/30", 80)
+        with pytest.raises(ValueError, match=r"'localhost\\x00\.test' is no host: it holds a NUL"):
+            call("localhost\0.test", 80)
+    scan = nf.scan_ports(["localhost\0.test", "fe80::1%lo\0", "127.0.0.1"], 1)
+    assert scan.state.tolist() == ["error", "error", "closed"]
     with pytest.raises(ValueError, match="interval=-1"):
         nf.wait_port("127.0.0.1", 80, interval=-1)
     for ports, error in (([80, 0], ValueError), (["80"], TypeError), ([1.0], TypeError), ({1, 70_000}, ValueError)):
         with pytest.raises(error, match=r"ports\["):
             nf.scan_ports("127.0.0.1", ports)
-    for in_flight, kind in ((0, ValueError), (-1, ValueError), (1.5, TypeError), (None, TypeError)):
+    for in_flight, kind in ((0, ValueError), (-1, ValueError), (1.5, TypeError), (None, TypeError), (True, TypeError)):
         with pytest.raises(kind, match="in_flight"):
             nf.scan_ports("127.0.0.1", 80, in_flight=in_flight)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="at most 1,048,576 of one prefix"):
@@ -742,4 +837,4 @@ def test_wrong_arguments_of_one() -> None:
 
 
 def test_states_are_in_the_order_that_counts() -> None:
-    assert port_probes.STATES == ("open", "closed", "filtered", "error")
+    assert port_scan_table.STATES == ("open", "closed", "filtered", "error")

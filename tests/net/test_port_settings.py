@@ -22,6 +22,8 @@ def test_settings_are_those_of_the_namespace(alone: lab.Namespace) -> None:
     info = nf.port(20_010, "sctp")
     assert (info.ephemeral, info.ephemeral_range, info.unprivileged_start) == (True, (20_000, 20_010), 80)
     assert not nf.port(20_011, "sctp").ephemeral
+    alone.sysctl(ipv4__ip_local_reserved_ports="9,20003-20005")
+    assert [n for n in range(19_999, 20_012) if nf.port(n, "sctp").reserved] == [20_003, 20_004, 20_005]
     assert [nf.port(n, "sctp").privileged for n in (0, 79, 80)] == [False, True, False]
     assert "net.ipv4.ip_unprivileged_port_start is 80 here" in " ".join(nf.port(443, "sctp").to_text().split())
     with lab.namespace() as other:
@@ -62,6 +64,24 @@ def test_where_every_ephemeral_port_is_taken(alone: lab.Namespace, protocol: Any
                     call(host=host, protocol=protocol)
                 assert caught.value.errno == errno.EADDRINUSE
         assert nf.find_free_port(protocol=protocol, ports=[40_000, 50_000]) == 50_000
+
+
+def test_the_one_port_that_several_addresses_have_free_is_found(
+    alone: lab.Namespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each address has hundreds of free ports, and both have one."""
+    alone.sysctl(ipv4__ip_local_port_range="40000 40999", ipv4__ip_local_reserved_ports="40600-40699")
+    answer = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (f"127.0.0.{last}", 0)) for last in (2, 3)]
+    with ExitStack() as stack:
+        for number in (*range(40_000, 40_600), *range(40_700, 41_000)):
+            if number != 40_777:
+                host = f"127.0.0.{2 + (number < 40_500)}"
+                stack.enter_context(nf.reserve_port(number, host=host))
+        monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: answer)
+        assert [nf.find_free_port("two.test") for _ in range(3)] == [40_777] * 3
+        said = r"no tcp port of 127\.0\.0\.2, 127\.0\.0\.3 is free among 40000–40999"
+        with nf.reserve_port(40_777, host="127.0.0.3"), pytest.raises(OSError, match=said):
+            nf.find_free_port("two.test")
 
 
 def test_a_port_in_time_wait_is_not_free(alone: lab.Namespace) -> None:

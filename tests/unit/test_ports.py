@@ -7,9 +7,12 @@ import ipaddress
 import json
 import pickle
 import re
+import signal
 import socket
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -69,7 +72,7 @@ def test_what_this_kernel_says() -> None:
 
 
 def test_where_there_is_no_such_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_setting", lambda name: [])
+    monkeypatch.setattr(module, "_setting", lambda name: "")
     assert nf.port(49_152).ephemeral
     assert not nf.port(49_151).ephemeral
     assert (nf.port(1023).privileged, nf.port(1024).privileged) == (True, False)
@@ -136,7 +139,7 @@ def test_what_is_no_port(arguments: tuple[Any, ...], said: str) -> None:
 
 @pytest.mark.parametrize("number", [True, 80.0, None, b"http", np.float64(80), np.bool_(True), [80]])
 def test_what_is_neither_number_nor_name(number: Any) -> None:
-    with pytest.raises(TypeError, match=type(number).__name__):
+    with pytest.raises(TypeError, match=f"port is {type(number).__name__}; wanted an int or a str"):
         nf.port(number)
     with pytest.raises(TypeError, match=type(number).__name__):
         nf.service_name(number)
@@ -231,12 +234,13 @@ def test_a_real_listener(protocol: str) -> None:
 
 def test_one_line() -> None:
     assert str(nf.port(70, "tcp")) == "70: gopher; well-known, IANA system, privileged"
-    assert str(nf.port(4, "sctp")) == "4: no service registered; well-known, IANA system, privileged"
+    assert str(nf.port(4)) == "4: no service registered; well-known, IANA system, privileged"
+    assert str(nf.port(4, "sctp")) == "4: no service registered for sctp; well-known, IANA system, privileged"
 
 
 def test_text_of_a_well_known_port(monkeypatch: pytest.MonkeyPatch) -> None:
-    settings = {"ip_local_port_range": [32768, 60999], "ip_unprivileged_port_start": [1024]}
-    monkeypatch.setattr(module, "_setting", settings.__getitem__)
+    settings = {"ip_local_port_range": "32768\t60999", "ip_unprivileged_port_start": "1024"}
+    monkeypatch.setattr(module, "_setting", lambda name: settings.get(name, ""))
     assert nf.port(3, "sctp").to_text() == (
         "port 3\n"
         "  number          0000000000000011, one of 2^16: 0–65535\n"
@@ -244,14 +248,59 @@ def test_text_of_a_well_known_port(monkeypatch: pytest.MonkeyPatch) -> None:
         "  IANA range      system, 0–1023: assigned by IANA with the IETF's approval (RFC 6335 section 6)\n"
         "  privileged      yes: to bind it takes root or CAP_NET_BIND_SERVICE, as all below 1024 here\n"
         "  ephemeral       no: clients that ask for no port get one of 32768–60999\n"
-        "  services        none that IANA has registered (2025-07)\n"
-        "  listening       no TCP or UDP socket now that this system tells of"
+        "  services        none for sctp that IANA has registered (2025-07)\n"
+        "  listening       not known: listeners of sctp are not looked for, only those of TCP and UDP"
     )
 
 
+def test_text_says_what_it_is_limited_to() -> None:
+    for protocol, services, listening in (
+        (None, "services none that IANA", "no TCP or UDP socket"),
+        ("tcp", "services none for tcp that IANA", "no TCP socket"),
+        ("udp", "services none for udp that IANA", "no UDP socket"),
+        ("dccp", "services none for dccp that IANA", "listeners of dccp are not looked for"),
+    ):
+        info = nf.port(4, protocol)
+        assert (info.protocol, info.to_dict()["protocol"], nf.PortInfo._fields[-1]) == (protocol, protocol, "protocol")
+        text = " ".join(info.to_text().split())
+        assert services in text
+        assert listening in text
+    assert nf.port(80, "dccp").to_text().startswith("port 80 (http, www, www-http)\n")
+    assert nf.port(80, "sctp").to_text().startswith("port 80 (http)\n")
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        (("http-alt",), "http-alt is also 8008, 8080: "),
+        ((8080,), "http-alt is also 591, 8008: "),
+        (("x11", "tcp"), "x11 is also 6001–6063: "),
+        ((6010,), "x11 is also 6000–6009, 6011–6063: "),
+    ],
+)
+def test_text_names_the_other_ports_of_a_service(asked: tuple[Any, ...], said: str) -> None:
+    assert said in " ".join(nf.port(*asked).to_text().split())
+    assert "is also" not in nf.port(22).to_text()
+
+
+def test_text_of_a_reserved_port(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = {"ip_local_port_range": "32768\t60999", "ip_local_reserved_ports": "80,40000,40010-40012"}
+    monkeypatch.setattr(module, "_setting", lambda name: settings.get(name, ""))
+    infos = [nf.port(number, "sctp") for number in (80, 40_000, 40_009, 40_010, 40_012, 40_013)]
+    assert [info.reserved for info in infos] == [True, True, False, True, True, False]
+    assert [info.ephemeral for info in infos] == [False, *[True] * 5]
+    for info in infos[1:]:
+        text = " ".join(info.to_text().split())
+        assert ("In the ephemeral range" in text) is not info.reserved
+        assert (
+            "ephemeral reserved: clients that ask for no port get one of 32768–60999, but not" in text
+        ) is info.reserved
+    assert str(infos[1]).endswith("ephemeral, reserved")
+
+
 def test_text_says_where_textbook_kernel_and_registry_differ(monkeypatch: pytest.MonkeyPatch) -> None:
-    settings = {"ip_local_port_range": [1024, 60999], "ip_unprivileged_port_start": [80]}
-    monkeypatch.setattr(module, "_setting", settings.__getitem__)
+    settings = {"ip_local_port_range": "1024\t60999", "ip_unprivileged_port_start": "80"}
+    monkeypatch.setattr(module, "_setting", lambda name: settings.get(name, ""))
     text = " ".join(nf.port(8080).to_text().split())
     assert "ephemeral yes: clients that ask for no port get one of 1024–60999" in text
     assert "net.ipv4.ip_unprivileged_port_start is 80 here" in text
@@ -357,6 +406,8 @@ def test_what_is_no_port_is_a_row_or_an_error() -> None:
         ([1 << 20_000], "port 0 is 0x1000"),
         (np.array([5, 70_000]), "port 1 is 70000"),
         (pa.array([None, 1, 65_536]), "port 2 is 65536"),
+        (pa.array([2**64 - 1], pa.uint64()), f"port 0 is {2**64 - 1}: "),
+        (pa.chunked_array([pa.array([1], pa.uint64()), pa.array([2**63], pa.uint64())]), f"port 1 is {2**63}: "),
         ([np.int32(-3)], "port 0 is -3"),
     ):
         with pytest.raises(ValueError, match=re.escape(said)):
@@ -395,6 +446,8 @@ def test_what_is_no_column_of_ports(column: Any, said: str) -> None:
 def test_options_of_classify() -> None:
     with pytest.raises(ValueError, match="scheme='rfc'"):
         nf.classify_ports([], "rfc")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=r"scheme=\[\]: wanted"):
+        nf.classify_ports([1], [])  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="errors='ignore'"):
         nf.classify_ports([], errors="ignore")  # type: ignore[arg-type]
 
@@ -419,11 +472,14 @@ def test_look_ups_are_checked() -> None:
             nf.service_name(number)
     with pytest.raises(TypeError, match="name is int"):
         nf.service_port(80)  # type: ignore[arg-type]
+    for call in (nf.service_name, nf.service_port):
+        with pytest.raises(TypeError, match="protocol is list; wanted a str"):
+            call(80 if call is nf.service_name else "http", ["tcp"])  # type: ignore[arg-type]
 
 
 def test_import_is_cheap() -> None:
     code = """
-import sys, netfast.ports, netfast.port_probes
+import sys, netfast.ports, netfast.port_probes, netfast.free_ports
 from netfast.registry import services
 assert not services.services.cache_info().currsize
 print(*sys.modules)
@@ -570,6 +626,29 @@ def test_every_address_of_a_name_is_free(monkeypatch: pytest.MonkeyPatch, protoc
         assert nf.find_free_port("many.test", protocol=protocol) != number
 
 
+def test_a_link_local_address_has_its_zone() -> None:
+    with pytest.raises(OSError, match=r"udp \[fe80::77%lo\]:0 cannot be bound: Cannot assign"):
+        nf.reserve_port(host="fe80::77%lo", protocol="udp")
+    with pytest.raises(socket.gaierror, match="no interface 'nix'"):
+        nf.reserve_port(host="fe80::77%nix")
+
+
+def test_a_look_up_can_be_interrupted(monkeypatch: pytest.MonkeyPatch) -> None:
+    ended = threading.Event()
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: ended.wait(20))
+    before = signal.signal(signal.SIGALRM, signal.default_int_handler)
+    try:
+        for call in (nf.find_free_port, nf.reserve_port):
+            signal.setitimer(signal.ITIMER_REAL, 0.1)
+            begin = time.monotonic()
+            with pytest.raises(KeyboardInterrupt):
+                call(host="slow.test")
+            assert time.monotonic() - begin < 0.3
+    finally:
+        signal.signal(signal.SIGALRM, before)
+        ended.set()
+
+
 def test_addresses_of_other_machines_do_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
     names(monkeypatch, "192.0.2.1", "127.0.0.1")
     with nf.reserve_port(host="many.test") as sock:
@@ -619,6 +698,10 @@ def test_a_kernel_without_ipv6(monkeypatch: pytest.MonkeyPatch, protocol: Any) -
         ({"host": 1}, TypeError, "host is int"),
         ({"host": ""}, ValueError, "host is empty"),
         ({"host": "nowhere.invalid"}, socket.gaierror, "nowhere.invalid: "),
+        ({"host": "localhost\0.test"}, ValueError, r"'localhost\\x00.test' is no host: it holds a NUL"),
+        ({"host": "fe80::1%lo\0"}, ValueError, "it holds a NUL"),
+        ({"host": "127.0.0.0/30"}, ValueError, "127.0.0.0/30 is a prefix, not one host$"),
+        ({"host": "127.1"}, socket.gaierror, "127.1: not four octets"),
         ({"host": "a" * 70 + ".test"}, socket.gaierror, "no host name|not known"),
     ],
 )

@@ -107,6 +107,19 @@ def test_ranges_count_for_each_of_their_ports() -> None:
     assert nf.service_port("ircu") == 6665
 
 
+def test_a_name_leads_to_all_its_ports(shared_data: Path) -> None:
+    expected: dict[tuple[str, str], set[int]] = {}
+    for name, span, protocol, _ in registered(shared_data / FILE):
+        for each in {"", protocol} if protocol else {"", *PROTOCOLS}:
+            expected.setdefault((each, name.lower()), set()).update(numbers(span))
+    found = {
+        (protocol, name): {number for ports in spans for number in ports}
+        for protocol, names in services().ports_of.items()
+        for name, spans in names.items()
+    }
+    assert found == expected
+
+
 def test_a_replaced_name_is_kept_with_what_it_replaces() -> None:
     rows = [row for row in services().by_port[66] if row[1] == "tcp"]
     assert rows[0] == (
@@ -191,6 +204,13 @@ def test_generator_reads_the_file_with_all_its_columns(tmp_path: Path) -> None:
         ("a,1,icmp,x\n", HEADER, "'icmp' is none of tcp, udp, sctp, dccp"),
         ("a b,1,tcp,x\n", HEADER, "no name of a service"),
         ('ok,1,tcp,x\n"a\tb",1,tcp,x\n', HEADER, "in.csv:3: "),
+        ("", HEADER, "in.csv: not a single service with a port"),
+        (",5,tcp,Reserved\n", HEADER, "not a single service"),
+        ("ok,1,tcp,x\na,1,tcp\n", HEADER, "in.csv:3: not as many fields as columns"),
+        ("a,1,tcp,x,y\n", HEADER, "in.csv:2: not as many fields as columns"),
+        ('ok,1,tcp,x\na,1,tcp,"x\n', HEADER, "in.csv:3: "),
+        ('a,1,tcp,"x"y\n', HEADER, "in.csv:2: "),
+        ("", "", "no column Service Name"),
     ],
 )
 def test_generator_refuses_what_is_not_the_registry(
@@ -202,6 +222,10 @@ def test_generator_refuses_what_is_not_the_registry(
     assert caught.value.code == 2
     assert said in capsys.readouterr().err
     assert (tmp_path / "services.zlib").read_bytes() == b"before"
+
+
+def test_generator_takes_a_byte_order_mark(tmp_path: Path) -> None:
+    assert generated(tmp_path, "a,1,tcp,x\n", "\ufeff" + HEADER) == ["a\t1\ttcp\tx"]
 
 
 @pytest.mark.parametrize("date", ["2025", "2025-13", "2025-07-32", "July"])

@@ -157,13 +157,15 @@ def add_json(parser: argparse._ActionsContainer, help: str) -> None:
     parser.add_argument("--json", action="store_true", help=help)
 
 
-def add_color(parser: Parser) -> None:
+def add_color(parser: Parser, *, bars: bool = True) -> None:
+    """bars: the command draws some."""
     parser.add_argument(
         "--color",
         choices=("auto", "always", "never"),
         default="auto",
         metavar="WHEN",
-        help="auto (default: on a terminal, unless NO_COLOR is set), always (bars too, wherever it goes) or never",
+        help="auto (default: on a terminal, unless NO_COLOR is set), "
+        f"always ({'bars too, ' if bars else ''}wherever it goes) or never",
     )
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import BinaryIO, NamedTuple, TextIO
+
+from ..plain_text import printable
 
 STDOUT = "standard output"
 
@@ -97,6 +99,13 @@ def say_lines(lines: list[str]) -> None:
         flush()
 
 
+def say_objects(objects: Iterable[object]) -> None:
+    """Prints results as JSON, each on a line."""
+    import json
+
+    say_lines([json.dumps(one) for one in objects])
+
+
 _PLAINER = str.maketrans({"–": "-", "×": "x", "…": "..."})
 
 
@@ -117,7 +126,7 @@ def aside(text: str) -> None:
 
 def one_line(text: str) -> str:
     """The text with everything a terminal would act upon spelt out: names of files hold any character."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    return printable(text)
 
 
 def flush() -> None:
@@ -145,12 +154,18 @@ def abandon(stream: TextIO | None = None) -> None:
 
 
 class Style(NamedTuple):
-    """What the output can show: columns (None: any number), colours, and what is drawn with ("": nothing is)."""
+    """What the output can show: columns (None: any number, for it is no terminal), colours, and what is drawn with ("":
+    nothing is)."""
 
     width: int | None = None
     color: bool = False
     blocks: str = ""  # of a bar, by width
     steps: str = ""  # of a sparkline, by height
+
+    @property
+    def room(self) -> int:
+        """The columns that there are for what is drawn; where any number is, as many as a terminal has."""
+        return self.width if self.width is not None else 80 if self.blocks or self.steps else 0
 
     def bold(self, text: str) -> str:
         return f"\x1b[1m{text}\x1b[0m" if self.color else text
@@ -175,7 +190,7 @@ def style(color: str, stream: TextIO | None = None) -> Style:
         blocks, steps = _EIGHTHS, _STEPS
     except UnicodeEncodeError:
         blocks, steps = "#", _PLAIN_STEPS
-    return Style(columns_of(stream), use_color(color, terminal), blocks, steps)
+    return Style(columns_of(stream) if terminal else None, use_color(color, terminal), blocks, steps)
 
 
 def use_color(color: str, terminal: bool) -> bool:
@@ -197,7 +212,7 @@ def columns_of(stream: TextIO) -> int:
 
 # --- tables ----------------------------------------------------------------------------------------------------------
 
-_GAP = "  "
+GAP = "  "
 _TAIL_MIN, _TAIL_MAX = 6, 40
 
 
@@ -215,35 +230,60 @@ Tails = Callable[[int], Sequence[str]]  # what the rows of a table end in, drawn
 
 def table(columns: Sequence[Column], style: Style, tails: Tails | None = None) -> str:
     """Columns as text under their titles; each row ends in its tail if there is room."""
-    shown = list(columns)
-    room = -1 if style.width is None else style.width
-    while room >= 0 and _width_of(shown) > room and not all(column.needed for column in shown):
-        shown.remove(next(column for column in reversed(shown) if not column.needed))
-    width = _width_of(shown)
-    heading, *lines = _lines(shown)
-    longest = min(_TAIL_MAX, room - width - len(_GAP))
+    shown = that_fit(columns, style.width)
+    rows = rows_of(shown)
+    widths = widths_of(rows)
+    width = total(widths)
+    heading, *lines = (GAP.join(padded(row, widths, shown)).rstrip() for row in rows)
+    longest = min(_TAIL_MAX, style.room - width - len(GAP))
     if tails and longest >= _TAIL_MIN:
-        lines = [f"{line:<{width}}{_GAP}{style.bar(tail)}" for line, tail in zip(lines, tails(longest), strict=True)]
+        ends = map(style.bar, tails(longest))
+        lines = [f"{line}{' ' * (width - width_of(line))}{GAP}{end}" for line, end in zip(lines, ends, strict=True)]
     return "\n".join([style.bold(heading), *lines])
 
 
-def _width(column: Column) -> int:
-    return max(map(len, (column.title, *column.cells)))
+def that_fit(columns: Sequence[Column], room: int | None, longest: int | None = None) -> list[Column]:
+    """The columns without those that there is no room for; of the last one, so many characters count at most."""
+    shown = list(columns)
+    widths = widths_of(rows_of(shown))
+    if longest is not None:
+        widths[-1] = min(widths[-1], longest)
+    while room is not None and total(widths) > room and not all(column.needed for column in shown):
+        at = max(i for i, column in enumerate(shown) if not column.needed)
+        del shown[at], widths[at]
+    return shown
 
 
-def _width_of(columns: Sequence[Column]) -> int:
-    return sum(map(_width, columns)) + len(_GAP) * (len(columns) - 1)
-
-
-def _lines(columns: Sequence[Column]) -> Iterator[str]:
+def rows_of(columns: Sequence[Column]) -> list[tuple[str, ...]]:
     """The titles, then the rows."""
-    padded = []
-    for column in columns:
-        width = _width(column)
-        texts = (column.title, *column.cells)
-        padded.append([f"{text:>{width}}" if column.right else f"{text:<{width}}" for text in texts])
-    for texts in zip(*padded, strict=True):
-        yield _GAP.join(texts).rstrip()
+    return list(zip(*((column.title, *column.cells) for column in columns), strict=True))
+
+
+def widths_of(rows: Sequence[Sequence[str]]) -> list[int]:
+    return [max(map(width_of, cells)) for cells in zip(*rows, strict=True)]
+
+
+def total(widths: Sequence[int]) -> int:
+    """The width of a row."""
+    return sum(widths) + len(GAP) * (len(widths) - 1)
+
+
+def padded(cells: Sequence[str], widths: Sequence[int], columns: Sequence[Column]) -> list[str]:
+    """The cells of a row, each as wide as its column."""
+    texts = []
+    for cell, width, column in zip(cells, widths, columns, strict=True):
+        blanks = " " * (width - width_of(cell))
+        texts.append(blanks + cell if column.right else cell + blanks)
+    return texts
+
+
+def width_of(text: str) -> int:
+    """The columns that a text takes on a terminal: wide characters two (Unicode Standard Annex 11), accents none."""
+    if text.isascii():
+        return len(text)
+    from unicodedata import combining, east_asian_width
+
+    return sum(2 if east_asian_width(c) in "WF" else 0 if combining(c) else 1 for c in text)
 
 
 def bars(values: Sequence[int], style: Style) -> Tails | None:

@@ -348,7 +348,7 @@ def _more(host: Host, options: argparse.Namespace) -> Iterator[str]:
 def _drawn(host: Host, style: Style) -> Iterator[str]:
     """The last RTTs as a line of their own, where such can be seen."""
     if style.steps and host.sent > 1:
-        yield style.bar(_output.sparkline(host.trail.last(style.width or 0), style))
+        yield style.bar(_output.sparkline(host.trail.last(style.room), style))
 
 
 def _status(host: Host) -> str:

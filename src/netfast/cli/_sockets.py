@@ -1,8 +1,9 @@
-"""What netstat and lsof have in common: addresses, ports and users as text."""
+"""What netstat and lsof have in common: addresses, ports and users as text, and what only root may see."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterable
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -50,6 +51,13 @@ def user_name(uid: int) -> str | None:
         return _output.one_line(pwd.getpwuid(uid).pw_name)
     except KeyError:
         return None
+
+
+def note_unseen(rows: Iterable[Connection]) -> None:
+    """Says of how many sockets only root could tell who holds them."""
+    count = sum(row.processes is None for row in rows)
+    if count and os.geteuid() != 0:
+        _output.complain(f"who holds {count} socket{'s' if count > 1 else ''}, only root may see")
 
 
 def reason(error: OSError) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from . import DONE, TROUBLE, _output
 from ._narrow import fitted, folded
@@ -26,7 +26,7 @@ def _parser() -> Parser:
         "  add ADDRESS/LEN  one more address, IPv4 or IPv6\n"
         "  del ADDRESS/LEN  one less\n"
         "  hw ADDRESS       its hardware address\n"
-        "  name NAME        another name for it\n\n"
+        "  name NAME        renames it\n\n"
         "examples:\n  netfast ifconfig\n  netfast ifconfig eth0\n  netfast ifconfig -a --json | jq .hwaddr\n"
         "  netfast ifconfig eth0 mtu 1400 add 192.0.2.1/24 up\n  netfast ifconfig eth0 down hw 02:00:00:00:00:01 up\n\n"
         'Names that begin with "-" stand behind "--".',
@@ -36,7 +36,7 @@ def _parser() -> Parser:
     parser.add_argument("-a", "--all", action="store_true", help="cards that are down, too")
     parser.add_argument("-s", "--short", action="store_true", help="a line for each card")
     add_json(parser, "a JSON object a line for each card; of one that was changed, as it is then")
-    add_color(parser)
+    add_color(parser, bars=False)
     return parser
 
 
@@ -59,7 +59,7 @@ def run(arguments: Sequence[str]) -> int:
         _output.complain(reason(error))
         return TROUBLE
     if options.json:
-        _print_objects(cards)
+        _output.say_objects(card.to_dict() for card in cards)
     else:
         style = _output.style(options.color)
         _output.say_lines(_short(cards, style) if options.short else _long(cards, style))
@@ -120,18 +120,56 @@ def _value(verb: str, rest: Iterator[str]) -> str | None:
 
 def _changed(card: str, actions: Sequence[_Action]) -> str | None:
     """Does what was asked, up to the first trouble, and returns the card's name then; None if there was trouble."""
-    left = list(actions)
+    done = 0
     try:
-        while left:
-            card = _change(card, left.pop(0))
+        _check(card, actions)
+        for action in actions:
+            card = _change(card, action)
+            done += 1
     except OSError as error:
         why = reason(error)
     except ValueError as error:
         why = str(error)
     else:
         return card
-    _output.complain(f"{why} (nor was done: {', '.join(map(str, left))})" if left else why)
+    if done:
+        why += f" (done before: {_listed(actions[:done])}"
+        why += f"; not done: {_listed(actions[done + 1 :])})" if actions[done + 1 :] else ")"
+    elif actions[1:]:
+        why += " (nothing was done)"
+    _output.complain(why)
     return None
+
+
+def _listed(actions: Sequence[_Action]) -> str:
+    return ", ".join(map(str, actions))
+
+
+def _check(card: str, actions: Sequence[_Action]) -> None:
+    """OSError for an unknown card, ValueError for what it cannot have: before anything is done."""
+    from ..nic_changes import checked_address, checked_changes, steps
+    from ..nics import found
+
+    row = found(card)
+    for verb, value in actions:
+        if verb in ("add", "del"):
+            checked_address(value, None)
+        else:
+            steps(row, checked_changes(**_changes(verb, value)))
+
+
+def _changes(verb: str, value: str) -> dict[str, Any]:
+    """An action that is none of addresses, as arguments of `nics.set_interface`."""
+    changes: dict[str, Any] = {"up": None, "mtu": None, "hwaddr": None, "new_name": None}
+    if verb == "mtu":
+        changes["mtu"] = int(value)
+    elif verb == "hw":
+        changes["hwaddr"] = value
+    elif verb == "name":
+        changes["new_name"] = value
+    else:
+        changes["up"] = verb == "up"
+    return changes
 
 
 def _change(card: str, action: _Action) -> str:
@@ -143,24 +181,12 @@ def _change(card: str, action: _Action) -> str:
         add_address(card, value)
     elif verb == "del":
         del_address(card, value)
-    elif verb == "mtu":
-        set_interface(card, mtu=int(value))
-    elif verb == "hw":
-        set_interface(card, hwaddr=value)
-    elif verb == "name":
-        return set_interface(card, new_name=value).name
     else:
-        set_interface(card, up=verb == "up")
+        return set_interface(card, **_changes(verb, value)).name
     return card
 
 
 # --- what is printed -------------------------------------------------------------------------------------------------
-
-
-def _print_objects(cards: Sequence[Interface]) -> None:
-    import json
-
-    _output.say_lines([json.dumps(card.to_dict()) for card in cards])
 
 
 def _long(cards: Sequence[Interface], style: Style) -> list[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import socket
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
@@ -13,7 +12,7 @@ from ._lsof_specs import Spec, States, spec, states
 from ._narrow import fitted
 from ._options import Parser, add_color, add_json
 from ._output import Column, Style
-from ._sockets import ends, port_texts, reason, user_name
+from ._sockets import ends, note_unseen, port_texts, reason, user_name
 
 if TYPE_CHECKING:
     from ..netstat_table import Connection, ConnectionTable, Process
@@ -24,10 +23,10 @@ def _parser() -> Parser:
         "lsof",
         "Lists the processes that hold TCP and UDP sockets, as lsof -i does: a row for each process and socket.",
         "examples:\n  netfast lsof -i\n  netfast lsof -nP -iTCP -sTCP:LISTEN\n  netfast lsof -i :80,443 -i udp:53\n"
-        "  netfast lsof -i 4tcp@192.0.2.1:1-1023\n  kill $(netfast lsof -t -i :8080)\n\n"
+        "  netfast lsof -i 4tcp@192.0.2.1:1-1023\n  kill $(netfast lsof -t -i tcp:8080 -s TCP:LISTEN)\n\n"
         "SPEC is [4|6][tcp|udp][@HOST][:PORTS]. HOST is a name, an IPv4 address, or an IPv6 address in brackets; PORTS "
-        "are numbers, names of services and ranges such as 1-1023, with commas between. They may be those of this end "
-        "or of the other.\n\n"
+        "are numbers, names of services (each for all its ports) and ranges such as 1-1023, with commas between. They "
+        "may be those of this end or of the other.\n\n"
         "Exit codes: 0 each -i has found something, 1 one has not, 2 trouble.",
     )
     parser.add_argument(
@@ -38,12 +37,12 @@ def _parser() -> Parser:
         "-s", dest="states", metavar="TCP:STATE", action="extend", type=states, default=[],
         help="only those in this state, such as LISTEN (several: commas between); ^STATE: only the others",
     )  # fmt: skip
-    parser.add_argument("-n", action="store_true", help="no names for addresses, which is always so")
+    parser.add_argument("-n", action="store_true", help="ignored: addresses are never looked up")
     parser.add_argument("-P", dest="numeric", action="store_true", help="ports as numbers, no names of services")
     form = parser.add_mutually_exclusive_group()
     form.add_argument("-t", dest="terse", action="store_true", help="only the numbers of the processes")
     add_json(form, "a JSON object a line for each process and socket")
-    add_color(parser)
+    add_color(parser, bars=False)
     return parser
 
 
@@ -60,7 +59,7 @@ def run(arguments: Sequence[str]) -> int:
     found = [_Held(process, row) for row in rows for process in row.processes or ()]
     found.sort(key=lambda held: held.process.pid)
     _print(found, options)
-    _note_unseen(sum(row.processes is None for row in rows))
+    note_unseen(rows)
     has_all = all(any(one.holds(held.socket) for held in found) for one in options.specs)
     return DONE if has_all else NO_MATCH
 
@@ -89,11 +88,6 @@ def _matches(connection: Connection, options: argparse.Namespace) -> bool:
     return any(one.holds(connection) for one in specs) and all(group.holds(connection) for group in groups)
 
 
-def _note_unseen(count: int) -> None:
-    if count and os.geteuid() != 0:
-        _output.complain(f"who holds {count} more socket{'s' if count > 1 else ''}, only root may see")
-
-
 # --- how it is printed -----------------------------------------------------------------------------------------------
 
 
@@ -101,20 +95,15 @@ def _print(found: Sequence[_Held], options: argparse.Namespace) -> None:
     if options.terse:
         _output.say_lines([str(pid) for pid in dict.fromkeys(held.process.pid for held in found)])
     elif options.json:
-        _print_objects(found)
+        _output.say_objects(map(_object, found))
     elif found:
         _output.say_lines(_lines(found, port_texts(options.numeric), _output.style(options.color)))
 
 
-def _print_objects(found: Sequence[_Held]) -> None:
-    import json
-
-    lines = []
-    for process, row in found:
-        fields = row.to_dict()
-        del fields["processes"]
-        lines.append(json.dumps({"process": process._asdict(), **fields}))
-    _output.say_lines(lines)
+def _object(held: _Held) -> dict[str, object]:
+    fields = held.socket.to_dict()
+    del fields["processes"]
+    return {"process": held.process._asdict(), **fields}
 
 
 def _lines(found: Sequence[_Held], port_text: Callable[[int, str], str], style: Style) -> list[str]:

@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 import argparse
-import os
 import socket
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from . import DONE, TROUBLE, _output
-from ._narrow import fitted
+from ._narrow import fitted, wrapped
 from ._options import Parser, add_color, add_json
 from ._output import Column, Style
-from ._sockets import ends, port_texts, reason, user_name
+from ._sockets import ends, note_unseen, port_texts, reason, user_name
 
 if TYPE_CHECKING:
     from ..netstat_table import Connection, ConnectionTable, Process
 
 _INET = ("tcp", "udp", "raw")
-_NOT_ALL_SEEN = """\
-(Not all processes could be identified, non-owned process info
- will not be shown, you would have to be root to see it all.)"""
 
 
 def _parser() -> Parser:
@@ -53,7 +49,7 @@ def _parser() -> Parser:
     what.add_argument("-p", "--programs", action="store_true", help="the processes that hold them")
     what.add_argument("-e", "--extend", action="store_true", help="user and inode")
     add_json(parser, "a JSON object a line for each socket")
-    add_color(parser)
+    add_color(parser, bars=False)
     return parser
 
 
@@ -66,11 +62,11 @@ def run(arguments: Sequence[str]) -> int:
         _output.complain(reason(error))
         return TROUBLE
     if options.json:
-        _print_objects(rows)
+        _output.say_objects(row.to_dict() for row in rows)
     else:
         _print_tables(rows, wanted, options)
-    if options.programs and os.geteuid() != 0 and any(row.processes is None for row in rows):
-        _output.aside(_NOT_ALL_SEEN)
+    if options.programs:
+        note_unseen(rows)
     return DONE
 
 
@@ -130,22 +126,16 @@ def _rank(connection: Connection) -> tuple[int, int]:
 # --- how -------------------------------------------------------------------------------------------------------------
 
 
-def _print_objects(rows: Sequence[Connection]) -> None:
-    import json
-
-    _output.say_lines([json.dumps(row.to_dict()) for row in rows])
-
-
 def _print_tables(rows: Sequence[Connection], wanted: _Wanted, options: argparse.Namespace) -> None:
     style = _output.style(options.color)
     asked = "servers and established" if options.all else "only servers" if options.listening else "w/o servers"
     lines: list[str] = []
     if wanted.inet:
         inet = [row for row in rows if row.protocol != "unix"]
-        lines += [f"Active Internet connections ({asked})", *_inet(inet, options, style)]
+        lines += [*wrapped(f"Active Internet connections ({asked})", style.width), *_inet(inet, options, style)]
     if wanted.unix:
         unix = [row for row in rows if row.protocol == "unix"]
-        lines += [f"Active UNIX domain sockets ({asked})", *_unix(unix, options, style)]
+        lines += [*wrapped(f"Active UNIX domain sockets ({asked})", style.width), *_unix(unix, options, style)]
     _output.say_lines(lines)
 
 

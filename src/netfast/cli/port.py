@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from ..registry.services import PROTOCOLS
 from . import DONE, TROUBLE, _output
+from ._narrow import wrapped
 from ._options import Parser, add_json
 from ._sockets import reason
 
 if TYPE_CHECKING:
     from ..ports import PortInfo
-
-_PROTOCOLS = ("tcp", "udp", "sctp", "dccp")
 
 
 def _parser() -> Parser:
@@ -59,17 +59,11 @@ def _info(text: str) -> PortInfo:
 
     name, slash, protocol = text.rpartition("/")
     # There are names with "/" in them, such as 914c/g.
-    if slash and (protocol.lower() in _PROTOCOLS or name.isdecimal()):
+    if slash and (protocol.lower() in PROTOCOLS or name.isdecimal()):
         return port(name, protocol.lower())
     return port(text)
 
 
 def _lines(info: PortInfo, width: int | None) -> Iterator[str]:
-    from textwrap import wrap
-
-    for text in info.to_text().split("\n"):
-        line = _output.one_line(text)  # names of processes hold any bytes
-        if width is None or len(line) <= width:
-            yield line
-        else:
-            yield from wrap(line, width, subsequent_indent="    ", break_long_words=False, break_on_hyphens=False)
+    for line in info.to_text().split("\n"):
+        yield from wrapped(line, width, "    ")

@@ -52,20 +52,29 @@ class Row(NamedTuple):
 def read_registry(path: Path) -> list[Row]:
     """The rows with a name and a number, in the file's order.
 
-    Raises RegistryError for a file of other columns, and for a row with a name, number or protocol that is none.
+    Raises RegistryError for a file of other columns, for one that is cut or no CSV, and for a row with a name, number
+    or protocol that is none.
     """
-    with path.open(encoding="utf-8", newline="") as file:
-        reader = csv.DictReader(file)
-        missing = [column for column in _COLUMNS if column not in (reader.fieldnames or ())]
-        if missing:
-            raise RegistryError(f"{path}: no column {', '.join(missing)}: not the {REGISTRY[0]}?")
-        rows = []
-        for record in reader:
-            name, ports, protocol, description = (record[column] or "" for column in _COLUMNS)
-            if name and ports:
-                row = Row(name, ports, protocol, _FOLD.sub(" ", description).strip())
-                _check(row, f"{path}:{reader.line_num}: {name!r}")
-                rows.append(row)
+    rows = []
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        reader = csv.DictReader(file, strict=True)
+        try:
+            missing = [column for column in _COLUMNS if column not in (reader.fieldnames or ())]
+            if missing:
+                raise RegistryError(f"{path}: no column {', '.join(missing)}: not the {REGISTRY[0]}?")
+            for record in reader:
+                where = f"{path}:{reader.line_num}"
+                if None in record or None in record.values():
+                    raise RegistryError(f"{where}: not as many fields as columns")
+                name, ports, protocol, description = (record[column] for column in _COLUMNS)
+                if name and ports:
+                    row = Row(name, ports, protocol, _FOLD.sub(" ", description).strip())
+                    _check(row, f"{where}: {name!r}")
+                    rows.append(row)
+        except csv.Error as error:  # such as a quote that is not closed
+            raise RegistryError(f"{path}:{reader.reader.line_num}: {error}") from None
+    if not rows:
+        raise RegistryError(f"{path}: not a single service with a port")
     return rows
 
 
@@ -105,7 +114,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         text = render(read_registry(options.services), options.date)
         (options.output / FILE).write_bytes(zlib.compress(text.encode(), 9))
-    except (RegistryError, OSError, UnicodeError, csv.Error) as error:
+    except (RegistryError, OSError, UnicodeError) as error:
         parser.error(str(error))
 
 
