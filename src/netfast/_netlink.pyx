@@ -99,8 +99,8 @@ cdef Messages answer(nf_request* request, bint one, str what):
     """All messages of an answer that nothing changed meanwhile; after TRIES, of one that something did.  None if it is
     about a card that there is not."""
     cdef Netlink netlink = Netlink(NETLINK_ROUTE)
-    cdef Messages messages
-    cdef int error
+    cdef Messages messages = None
+    cdef int error = 0
     for _ in range(TRIES):
         messages = Messages()
         error = netlink.ask(request, one, nf.nf_keep_message, &messages.heap)
