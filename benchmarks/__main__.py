@@ -100,10 +100,12 @@ def _machine() -> str:
             "py-radix",
             "icmplib",
             "aioping",
+            "psutil",
+            "pyroute2",
         )
         if (version := _version(name))
     ]
-    tools = [_tool_version(name) for name in ("rg", "grepcidr", "fping", "ping") if shutil.which(name)]
+    tools = [_tool_version(name) for name in ("rg", "grepcidr", "fping", "ping", "ss", "lsof") if shutil.which(name)]
     return f"{cpu}; {python}; {' '.join(platform.libc_ver())}\n\n{', '.join(packages + tools)}\n"
 
 
@@ -124,9 +126,9 @@ def _version(name: str) -> str | None:
 
 
 def _tool_version(name: str) -> str:
-    option = "-V" if name in ("grepcidr", "ping") else "--version"
+    option = {"grepcidr": "-V", "ping": "-V", "ss": "-V", "lsof": "-v"}.get(name, "--version")
     done = subprocess.run([name, option], capture_output=True, text=True, check=False)
-    words = (done.stdout or done.stderr).split()
+    words = (done.stdout or done.stderr).replace("iproute2-", "").split()
     return f"{name} {next((word for word in words if word[0].isdecimal()), words[1])}"
 
 

@@ -67,9 +67,9 @@ def claims(scale: float = 1.0) -> Iterator[Claim]:
             )
             yield Ceiling(
                 work=f"list what listens beside {count:,} connections",
-                unit="ms",
-                most=1,
-                figure=lambda: in_milliseconds(nf.listening),
+                unit="µs",
+                most=1000,
+                figure=lambda: in_milliseconds(nf.listening) * 1e3,
             )
 
 

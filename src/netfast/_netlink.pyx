@@ -498,13 +498,21 @@ cdef class Sockets:
         cdef size_t i, n = nf.nf_sockets_count(&self.c)
         cdef uint64_t inode
         cdef list holders, made = [()] * n
-        walk.run(&self.c, threads)
+        walk.run(&self.c, False, threads)
         holders = walk.holders()
         for i in range(n):
             inode = nf.nf_sockets_at(&self.c, i).inode
             if inode:
                 made[i] = holders[nf.nf_inodes_slot(&walk.c.wanted, inode)]
         return made
+
+    def holders(self, int threads) -> list | None:
+        """The pids that hold any of them, in order; None if no file belongs to any."""
+        cdef Walk walk = Walk()
+        walk.run(&self.c, True, threads)
+        if walk.c.wanted.count == 0:
+            return None
+        return sorted({pid for pids in walk.holders() for pid in pids or ()})
 
 
 cdef Sockets all_unix_sockets():
@@ -528,7 +536,7 @@ cdef class Walk:
         if self.begun:
             nf.nf_owners_end(&self.c)
 
-    cdef run(self, const nf.nf_sockets* sockets, int threads):
+    cdef run(self, const nf.nf_sockets* sockets, bint any, int threads):
         cdef size_t i, count = 0, n = nf.nf_sockets_count(sockets)
         cdef bytearray inodes = unwritten(8 * n)
         cdef uint64_t* inode = <uint64_t*>PyByteArray_AS_STRING(inodes)
@@ -541,7 +549,7 @@ cdef class Walk:
         cdef int error
         self.begun = True
         with nogil:
-            error = nf.nf_owners_begin(&self.c, inode, count, threads)
+            error = nf.nf_owners_begin(&self.c, inode, count, any, threads)
         self.check(error)
         while count and not done:
             until = now_ns() + SLICE

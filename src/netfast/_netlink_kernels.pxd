@@ -157,6 +157,6 @@ cdef extern from "nf_owners.h" nogil:
         int error
         nf_walker* walker
 
-    int nf_owners_begin(nf_owner_walk* walk, const uint64_t* inodes, size_t count, int walkers)
+    int nf_owners_begin(nf_owner_walk* walk, const uint64_t* inodes, size_t count, c_bool any, int walkers)
     void nf_owners_end(nf_owner_walk* walk)
     c_bool nf_owners_run(nf_owner_walk* walk, int64_t until)

@@ -109,16 +109,15 @@ def port_owner(port: int, protocol: str = "tcp") -> list[Process]:
     """
     if protocol not in ("tcp", "udp"):
         raise ValueError(f"protocol={protocol!r}: wanted 'tcp' or 'udp'")
-    found = connections(protocol, local_port=_checked_port("port", port), owners=True)
-    holders = {process.pid: process for row in found for process in row.processes or ()}
-    hidden = next((row for row in found if row.processes is None), None)
-    if hidden and not holders:
+    number = _checked_port("port", port)
+    found = _sockets(protocol, functools.partial(_state_bits, None), number)
+    pids = found.holders(_threads())
+    if pids == []:
+        uid = next(row.uid for row in ConnectionTable(found, None) if row.inode)
         who = "of the kernel, of another PID namespace" if os.geteuid() == 0 else "of another user: root may see whose"
-        what = (
-            f"port {port}/{protocol} is in use by a socket of user {hidden.uid}, which no process holds that this one"
-        )
-        raise PermissionError(errno.EACCES, f"{what} may look at (it may be {who})")
-    return [holders[pid] for pid in sorted(holders)]
+        what = f"port {number}/{protocol} is in use by a socket of user {uid}, held by no process"
+        raise PermissionError(errno.EACCES, f"{what} that this one may look at (it may be {who})")
+    return [process for pid in pids or () if (process := _process(pid))]
 
 
 # ---- what is asked
@@ -126,18 +125,22 @@ def port_owner(port: int, protocol: str = "tcp") -> list[Process]:
 
 def _table(kind: str, bits_of: Callable[[int], int], local_port: int | None, owners: bool) -> ConnectionTable:
     """bits_of: the states that are asked for, by transport."""
+    found = _sockets(kind, bits_of, None if local_port is None else _checked_port("local_port", local_port))
+    found.settle()
+    return ConnectionTable(found, _owners(found.owners(_threads())) if owners else None)
+
+
+def _sockets(kind: str, bits_of: Callable[[int], int], port: int | None) -> Any:
     kernel = netlink()
-    port = kernel.ANY_PORT if local_port is None else _checked_port("local_port", local_port)
-    if kind == "unix" and local_port is not None:
+    if kind == "unix" and port is not None:
         raise ValueError("kind='unix': Unix sockets have no port")
     found = kernel.Sockets()
     for transport, family in _wanted(kind):
-        if transport == _UNIX and local_port is not None:
+        if transport == _UNIX and port is not None:
             continue
         if bits := bits_of(transport):
-            found.read(transport, family, bits, port)
-    found.settle()
-    return ConnectionTable(found, _owners(found.owners(_threads())) if owners else None)
+            found.read(transport, family, bits, kernel.ANY_PORT if port is None else port)
+    return found
 
 
 def _wanted(kind: Any) -> Iterator[tuple[int, int]]:

@@ -129,6 +129,12 @@ static void list_tasks(nf_owner_walk *walk, nf_walker *w)
     close(directory);
 }
 
+/* Whether the process that a walker is in need not be looked at any further. */
+static bool has_enough(const nf_owner_walk *walk, const nf_walker *w)
+{
+    return w->found == walk->wanted.count || (walk->any && w->found > 0);
+}
+
 /* Opens the descriptors of the next thread to look at, if any. */
 static bool enter_task(nf_owner_walk *walk, nf_walker *w)
 {
@@ -137,7 +143,7 @@ static bool enter_task(nf_owner_walk *walk, nf_walker *w)
         memcpy(&task, w->tasks.bytes + w->task++ * sizeof task, sizeof task);
         char path[PATH];
         snprintf(path, sizeof path, "%d/task/%d/fd", w->pid, task);
-        if (task != w->pid && w->found < walk->wanted.count && (w->directory = open_directory(walk, path)) >= 0)
+        if (task != w->pid && !has_enough(walk, w) && (w->directory = open_directory(walk, path)) >= 0)
             return true;
     }
     return false;
@@ -212,7 +218,7 @@ static bool walk_on(nf_owner_walk *walk, nf_walker *w, int64_t until)
                 note_owner(walk, w, inode);
             w->is_empty = false;
         }
-        if (!name || w->found == walk->wanted.count)
+        if (!name || has_enough(walk, w))
             leave(w);
         if (!name && w->is_empty && w->tasks.size == 0)
             list_tasks(walk, w);
@@ -263,9 +269,10 @@ bool nf_owners_run(nf_owner_walk *walk, int64_t until)
     return done || atomic_load(&walk->error);
 }
 
-int nf_owners_begin(nf_owner_walk *walk, const uint64_t *inodes, size_t count, int walkers)
+int nf_owners_begin(nf_owner_walk *walk, const uint64_t *inodes, size_t count, bool any, int walkers)
 {
     memset(walk, 0, sizeof *walk);
+    walk->any = any;
     walk->walkers = walkers < 1 ? 1 : walkers > NF_WALKERS ? NF_WALKERS : walkers;
     for (int i = 0; i < NF_WALKERS; i++)
         walk->walker[i].directory = -1;

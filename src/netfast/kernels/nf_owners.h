@@ -35,6 +35,7 @@ typedef struct {
 
 typedef struct {
     nf_inodes wanted;
+    bool any;                       /* one of them will do: who holds it is looked at no further */
     nf_heap_bytes pids;             /* int32_t each: the processes there were at the beginning */
     int proc;                       /* /proc */
     int walkers;
@@ -43,8 +44,8 @@ typedef struct {
     nf_walker walker[NF_WALKERS];
 } nf_owner_walk;
 
-/* Begins a walk for sockets by their inodes; 0 or an errno.  Inodes that repeat have one slot. */
-int nf_owners_begin(nf_owner_walk *walk, const uint64_t *inodes, size_t count, int walkers);
+/* Begins a walk for sockets by their inodes, or for any of them; 0 or an errno.  Inodes that repeat have one slot. */
+int nf_owners_begin(nf_owner_walk *walk, const uint64_t *inodes, size_t count, bool any, int walkers);
 void nf_owners_end(nf_owner_walk *walk);
 
 /* Goes on until it is done (true), or until that time of CLOCK_MONOTONIC, in nanoseconds. */
