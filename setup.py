@@ -34,7 +34,8 @@ for name in active:
     link_args += LINK.get(name, [])
 
 # The kernels and what they keep (the form in use, their tables) are in one extension only; what builds prefix tables
-# keeps nothing, and is in another; what pings and what asks the kernel of this machine are two more, on Linux.
+# keeps nothing, and is in another; what pings, what asks the kernel of this machine
+# and what moves datagrams and frames are three more, on Linux.
 kernels = set(glob(f"{PACKAGE}/kernels/nf_*.c"))
 tables = {
     f"{PACKAGE}/kernels/nf_{name}.c" for name in ("prefixes", "prefix_columns", "ranges", "ip4_table", "ip6_table")
@@ -43,9 +44,10 @@ net = {f"{PACKAGE}/kernels/nf_{name}.c" for name in ("icmp", "ping", "ping_socke
 netlink = {
     f"{PACKAGE}/kernels/nf_{name}.c" for name in ("netlink", "link", "sock_diag", "proc_net", "inodes", "owners")
 }
-parts = [("_core", kernels - tables - net - netlink), ("_arrow", set()), ("_tables", tables)]
+sockets = {f"{PACKAGE}/kernels/nf_{name}.c" for name in ("datagrams", "frames", "stream")}
+parts = [("_core", kernels - tables - net - netlink - sockets), ("_arrow", set()), ("_tables", tables)]
 if sys.platform == "linux":
-    parts += [("_net", net), ("_netlink", netlink)]
+    parts += [("_net", net), ("_netlink", netlink), ("_sockets", sockets)]
 
 extensions = [
     Extension(

@@ -1,0 +1,101 @@
+/* nf_frames.c - frames out of a stream, and what stands around them. */
+#include "nf_frames.h"
+
+static uint64_t length_of(const nf_frame_rule *rule, const uint8_t *prefix)
+{
+    uint64_t length = 0;
+    for (int i = 0; i < rule->prefix; i++)
+        length = length << 8 | prefix[rule->little_endian ? rule->prefix - 1 - i : i];
+    return length;
+}
+
+void nf_frame_prefix(const nf_frame_rule *rule, uint64_t size, uint8_t *prefix)
+{
+    for (int i = 0; i < rule->prefix; i++, size >>= 8)
+        prefix[rule->little_endian ? i : rule->prefix - 1 - i] = (uint8_t)size;
+}
+
+/* Whether there is a whole frame at the cursor. */
+static bool next_prefixed(const nf_frame_rule *rule, nf_frame_cursor *c, const uint8_t *bytes, size_t size,
+                          nf_frame *frame)
+{
+    const size_t left = size - c->at;
+    c->needed = rule->prefix;
+    if (left < rule->prefix)
+        return false;
+    const uint64_t length = length_of(rule, bytes + c->at);
+    if (length > rule->max_frame) {
+        c->too_large = true;
+        c->needed = length;
+        return false;
+    }
+    c->needed += length;
+    if (left < c->needed)
+        return false;
+    *frame = (nf_frame){c->at + rule->prefix, (size_t)length};
+    return true;
+}
+
+/* Where the delimiter begins, from a place on; `size` if it is nowhere as a whole. */
+static size_t find_delimiter(const nf_frame_rule *rule, const uint8_t *bytes, size_t from, size_t size)
+{
+    const size_t length = rule->delimiter_size;
+    while (size - from >= length) {
+        const uint8_t *found = memchr(bytes + from, rule->delimiter[0], size - from - length + 1);
+        if (!found)
+            return size;
+        from = (size_t)(found - bytes);
+        if (memcmp(found, rule->delimiter, length) == 0)
+            return from;
+        from++;
+    }
+    return size;
+}
+
+static bool next_delimited(const nf_frame_rule *rule, nf_frame_cursor *c, const uint8_t *bytes, size_t size,
+                           nf_frame *frame)
+{
+    const size_t left = size - c->at;
+    const size_t end = find_delimiter(rule, bytes, c->at + c->searched, size);
+    const size_t length = end < size ? end - c->at : left;
+    /* Without a delimiter yet, the last bytes may be the beginning of one. */
+    const size_t sure = end < size ? length : length < rule->delimiter_size ? 0 : length - rule->delimiter_size + 1;
+    if (sure > rule->max_frame) {
+        c->too_large = true;
+        return false;
+    }
+    c->needed = left + 1;
+    c->searched = sure;
+    *frame = (nf_frame){c->at, length};
+    return end < size;
+}
+
+size_t nf_frames_split(const nf_frame_rule *rule, nf_frame_cursor *c, const uint8_t *bytes, size_t size,
+                       nf_frame *frames, size_t room)
+{
+    size_t count = 0;
+    while (count < room && !c->too_large) {
+        nf_frame *frame = frames + count;
+        if (rule->prefix ? !next_prefixed(rule, c, bytes, size, frame) : !next_delimited(rule, c, bytes, size, frame))
+            break;
+        c->at = frame->offset + frame->size + rule->delimiter_size;
+        c->searched = 0;
+        count++;
+    }
+    return count;
+}
+
+bool nf_frame_holds_delimiter(const nf_frame_rule *rule, const uint8_t *bytes, size_t size)
+{
+    const size_t length = rule->delimiter_size;
+    uint8_t seam[2 * NF_DELIMITER_MAX];
+    if (length == 0)
+        return false;
+    if (find_delimiter(rule, bytes, 0, size) < size)
+        return true;
+    /* "a" in front of "aa" is read as "" and "a": the end of the frame and all but the last byte of the delimiter. */
+    const size_t end = size < length - 1 ? size : length - 1;
+    memcpy(seam, bytes + size - end, end);
+    memcpy(seam + end, rule->delimiter, length - 1);
+    return find_delimiter(rule, seam, 0, end + length - 1) < end + length - 1;
+}
