@@ -623,3 +623,78 @@ def checksum(data: bytes) -> int:
         if total > 0xFFFF:
             total = total - 0x10000 + 1
     return 0xFFFF - total
+
+
+# --- Frames: a stream of bytes cut by length prefixes or by a delimiter -----------------------------------------------
+
+_ORDERS: dict[str, Literal["little", "big"]] = {"<": "little", ">": "big", "!": "big"}
+_PREFIX_SIZES = {"B": 1, "H": 2, "I": 4, "Q": 8}
+
+
+class Split(NamedTuple):
+    """What a stream holds; offsets count the bytes of the stream."""
+
+    frames: list[bytes]
+    ends: list[int]  # behind the last byte of each frame, its delimiter included
+    rest: bytes  # begun, but no frame yet
+    too_long: int | None  # where it is certain that the rest begins a frame that is too long
+
+
+def prefix_size(prefix: str) -> int:
+    return _PREFIX_SIZES[prefix[1]]
+
+
+def framed(frame: bytes, *, prefix: str | None = None, delimiter: bytes | None = None) -> bytes:
+    """A frame as it stands in a stream."""
+    if delimiter is not None:
+        return frame + delimiter
+    assert prefix is not None
+    return len(frame).to_bytes(prefix_size(prefix), _ORDERS[prefix[0]]) + frame
+
+
+def split_frames(data: bytes, *, prefix: str | None = None, delimiter: bytes | None = None, max_frame: int) -> Split:
+    """The frames of a stream up to the first that is too long or not whole."""
+    frames: list[bytes] = []
+    ends: list[int] = []
+    start = 0
+    while True:
+        if delimiter is not None:
+            body, size = start, _size_to(data, start, delimiter)
+            end = None if size is None else start + size + len(delimiter)
+            # As long as the start of a delimiter may stand behind the longest frame, its end may come.
+            certain = start + max_frame + len(delimiter)
+            is_too_long = len(data) >= certain if size is None else size > max_frame
+        else:
+            assert prefix is not None
+            body = certain = start + prefix_size(prefix)
+            size = int.from_bytes(data[start:body], _ORDERS[prefix[0]]) if len(data) >= body else None
+            end = None if size is None else body + size
+            is_too_long = size is not None and size > max_frame
+        if is_too_long:
+            return Split(frames, ends, data[start:], certain)
+        if size is None or end is None or end > len(data):
+            return Split(frames, ends, data[start:], None)
+        frames.append(data[body : body + size])
+        ends.append(end)
+        start = end
+
+
+def _size_to(data: bytes, start: int, delimiter: bytes) -> int | None:
+    """How many bytes stand before the first delimiter."""
+    for place in range(start, len(data) - len(delimiter) + 1):
+        if data[place : place + len(delimiter)] == delimiter:
+            return place - start
+    return None
+
+
+def can_be_sent(
+    frame: bytes, *, prefix: str | None = None, delimiter: bytes | None = None, max_frame: int = 16 * 2**20
+) -> bool:
+    """Whether a frame comes out at the other end as it went in."""
+    if len(frame) > max_frame:
+        return False
+    if prefix is not None:
+        return len(frame) < 1 << 8 * prefix_size(prefix)
+    assert delimiter is not None
+    # "ba" before "aa" is read as "b" before "aa", and an "a" too many.
+    return _size_to(frame + delimiter, 0, delimiter) == len(frame)

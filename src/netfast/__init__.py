@@ -8,8 +8,26 @@ from .errors import AddressError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from . import addresses, free_ports, icmp, logs, netstat, nics, port_probes, ports, prefix_sets, prefixes, textbook
+    from . import (
+        addresses,
+        datagrams,
+        frames,
+        free_ports,
+        icmp,
+        logs,
+        netstat,
+        nics,
+        port_probes,
+        ports,
+        prefix_sets,
+        prefixes,
+        sockets,
+        streams,
+        textbook,
+    )
     from .addresses import AddressArray, Classification, classify, format_addresses, parse
+    from .datagrams import DatagramBatch, Datagrams, SendResult
+    from .frames import FrameStream
     from .free_ports import find_free_port, reserve_port
     from .icmp import aping, aping_iter, ping, ping_iter, ping_many
     from .logs import Extraction, LogSummary, extract, scan, summarize
@@ -25,6 +43,8 @@ if TYPE_CHECKING:
     from .prefix_sets import PrefixSet
     from .prefixes import Matches, PrefixTable
     from .registry import BLOCKS, KINDS, Block
+    from .sockets import tcp_connect, tcp_listen, tcp_socket, udp_socket, unix_socket
+    from .streams import recv_exactly, recv_exactly_into, send_all
     from .textbook import NETWORK_CLASSES, AddressInfo, NetworkClass, address
 
 __all__ = [
@@ -38,7 +58,10 @@ __all__ = [
     "Classification",
     "Connection",
     "ConnectionTable",
+    "DatagramBatch",
+    "Datagrams",
     "Extraction",
+    "FrameStream",
     "Interface",
     "InterfaceAddress",
     "InterfaceFlags",
@@ -57,6 +80,7 @@ __all__ = [
     "PrefixTable",
     "Process",
     "ScanRow",
+    "SendResult",
     "Service",
     "__version__",
     "add_address",
@@ -67,10 +91,12 @@ __all__ = [
     "classify",
     "classify_ports",
     "connections",
+    "datagrams",
     "del_address",
     "extract",
     "find_free_port",
     "format_addresses",
+    "frames",
     "free_ports",
     "icmp",
     "ifconfig",
@@ -92,19 +118,31 @@ __all__ = [
     "prefix_sets",
     "prefixes",
     "probe_port",
+    "recv_exactly",
+    "recv_exactly_into",
     "reserve_port",
     "scan",
     "scan_ports",
+    "send_all",
     "service_name",
     "service_port",
     "set_interface",
+    "sockets",
+    "streams",
     "summarize",
+    "tcp_connect",
+    "tcp_listen",
+    "tcp_socket",
     "textbook",
+    "udp_socket",
+    "unix_socket",
     "wait_port",
 ]
 
 _MODULES = {
     "addresses": ("AddressArray", "Classification", "classify", "format_addresses", "parse"),
+    "datagrams": ("DatagramBatch", "Datagrams", "SendResult"),
+    "frames": ("FrameStream",),
     "free_ports": ("find_free_port", "reserve_port"),
     "icmp": ("aping", "aping_iter", "ping", "ping_iter", "ping_many"),
     "logs": ("Extraction", "LogSummary", "extract", "scan", "summarize"),
@@ -120,6 +158,8 @@ _MODULES = {
     "prefix_sets": ("PrefixSet",),
     "prefixes": ("Matches", "PrefixTable"),
     "registry": ("BLOCKS", "KINDS", "Block"),
+    "sockets": ("tcp_connect", "tcp_listen", "tcp_socket", "udp_socket", "unix_socket"),
+    "streams": ("recv_exactly", "recv_exactly_into", "send_all"),
     "textbook": ("NETWORK_CLASSES", "AddressInfo", "NetworkClass", "address"),
 }
 

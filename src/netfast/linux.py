@@ -1,17 +1,20 @@
-"""What only Linux has: netlink, or in its place one clear error."""
+"""What only Linux has: the borders to its kernel, or in their place one clear error."""
 
 from __future__ import annotations
 
 import errno
 import sys
+from importlib import import_module
 from typing import Any
 
 
-def netlink() -> Any:
-    """The border to netlink, the module `_netlink`; OSError (ENOSYS) where the system has none."""
+def border(name: str, what: str) -> Any:
+    """The border of a name; OSError (ENOSYS) that says what there is not, where the system is another."""
     if not sys.platform.startswith("linux"):
-        what = f"netlink, which this system ({sys.platform}) does not have"
-        raise OSError(errno.ENOSYS, f"network cards and sockets are read by {what}")
-    from . import _netlink
+        raise OSError(errno.ENOSYS, f"{what}, which this system ({sys.platform}) does not have")
+    return import_module(f".{name}", __package__)
 
-    return _netlink
+
+def netlink() -> Any:
+    """The border to netlink."""
+    return border("_netlink", "network cards and sockets are read by netlink")

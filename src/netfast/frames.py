@@ -1,0 +1,167 @@
+"""Frames over a stream: messages behind their length, or in front of a delimiter, many a call.  Linux."""
+
+from __future__ import annotations
+
+import errno
+import re
+import socket
+from collections.abc import Iterator
+from typing import Any
+
+from .linux import border
+from .ping_options import checked_int
+from .streams import check_stream, raise_unsent
+from .waits import UNSET, descriptor, patience, raise_late, ready
+
+__all__ = ["FrameStream"]
+
+_WIDTHS = {"B": 1, "H": 2, "I": 4, "Q": 8}
+_PREFIX = re.compile("([<>!])([BHIQ])")
+_DELIMITER_MAX = 16  # bytes
+
+
+class FrameStream:
+    """Cuts a TCP or Unix stream into frames, and sends frames through it; the socket stays the caller's.
+
+    Args:
+        sock: a `socket.socket` of SOCK_STREAM.  Its timeout and blocking mode are obeyed and never changed.
+        prefix: how the length stands in front of a frame, as `struct` has it: ">B", ">H", ">I", ">Q" (network order;
+            "!" is the same) or with "<" (little endian).
+        delimiter: in its place, 1 to 16 bytes behind each frame, which no frame holds.
+        max_frame: bytes of the largest frame that is taken or sent.
+
+    Many frames come of one read, and many go with one system call.  What was read and is no whole frame yet stays here:
+    a timeout, Ctrl-C or a cancelled task loses nothing.
+
+    Example:
+        >>> import netfast as nf, socket
+        >>> one, other = socket.socketpair()
+        >>> with one, other:
+        ...     nf.FrameStream(one, prefix=">H").send([b"hello", b"", b"world"])
+        ...     nf.FrameStream(other, prefix=">H").recv()
+        3
+        [b'hello', b'', b'world']
+    """
+
+    def __init__(
+        self,
+        sock: socket.socket,
+        *,
+        prefix: str | None = None,
+        delimiter: bytes | None = None,
+        max_frame: int = 16 * 2**20,
+    ) -> None:
+        kernel = border("_sockets", "frames are cut out of large reads")
+        check_stream(sock)
+        if (prefix is None) == (delimiter is None):
+            raise ValueError("wanted a prefix or a delimiter, and not both")
+        width, little_endian = _checked_prefix(prefix)
+        most = checked_int("max_frame", max_frame, 1, 2**62)
+        self.sock = sock
+        self._frames = kernel.Frames(width, little_endian, _checked_delimiter(delimiter), most)
+        self._awaited = set[bool]()
+
+    def __repr__(self) -> str:
+        return f"<FrameStream of {self.sock!r}>"
+
+    @property
+    def buffered(self) -> bytes:
+        """What has been read and not been handed out."""
+        return bytes(self._frames.buffered())
+
+    # -- in
+
+    def recv(self, max: int = 1024, *, timeout: float | None = UNSET) -> list[bytes]:
+        """Waits for a frame, and takes all whole ones that came with it, up to `max`; [] at the end of the stream.
+
+        timeout: seconds to wait, None for ever; without it, as the socket is set.
+
+        Raises EOFError if the stream ends inside a frame, ValueError if a frame is over `max_frame` (the ones before it
+        are handed out first), TimeoutError, BlockingIOError where the socket does not wait, or OSError as of recv(2).
+        """
+        most = checked_int("max", max, 1, 2**31 - 1)
+        number, seconds = patience(self.sock, timeout)
+        frames: list[bytes] | None = self._frames.receive(number, most, seconds)
+        if frames is None:
+            raise_late("no whole frame came", seconds, timeout)
+        return frames
+
+    def __iter__(self) -> Iterator[bytes]:
+        """Each frame, to the end of the stream."""
+        while frames := self.recv(1):  # the others stay here, for whoever goes on
+            yield frames[0]
+
+    async def arecv(self, max: int = 1024) -> list[bytes]:
+        """`recv` on the running event loop, which waits as long as it takes."""
+        most = checked_int("max", max, 1, 2**31 - 1)
+        while (frames := self._frames.receive(descriptor(self.sock), most, 0.0)) is None:
+            await self._ready(to_write=False)
+        found: list[bytes] = frames
+        return found
+
+    # -- out
+
+    def send(self, frames: Any, *, timeout: float | None = UNSET) -> int:
+        """Sends frames, an iterable of bytes-like objects; how many that were.
+
+        Raises ValueError with the index, before anything is sent, for a frame that is over `max_frame` or too long for
+        the prefix, or holds the delimiter; TypeError for one that is no bytes.  Raises TimeoutError, BlockingIOError
+        where the socket does not wait, or OSError as of send(2): their attribute `sent` says how many frames are gone.
+        If one of them went in part, the rest of it goes in front of what is sent next.
+        """
+        items = _listed(frames)  # before the descriptor is looked up: whoever makes them may close the socket
+        number, seconds = patience(self.sock, timeout)
+        sent, error = self._frames.send(number, items, seconds)
+        if error:
+            raise_unsent(error, f"{sent:,} frames were sent, and no more", sent, seconds, timeout)
+        return int(sent)
+
+    async def asend(self, frames: Any) -> int:
+        """`send` on the running event loop, which waits as long as it takes."""
+        items = _listed(frames)
+        gone: int = 0
+        while True:
+            sent, error = self._frames.send(descriptor(self.sock), items[gone:], 0.0)
+            gone += sent
+            if error == 0:
+                return gone
+            if error != errno.EAGAIN:
+                raise_unsent(error, "", gone, 0.0, UNSET)
+            await self._ready(to_write=True)
+
+    async def _ready(self, *, to_write: bool) -> None:
+        if to_write in self._awaited:
+            raise RuntimeError("somebody else is awaiting this stream")
+        self._awaited.add(to_write)
+        try:
+            await ready(self.sock, to_write=to_write)
+        finally:
+            self._awaited.discard(to_write)
+
+
+def _listed(frames: Any) -> list[Any]:
+    if isinstance(frames, (str, bytes, bytearray, memoryview)) or not hasattr(frames, "__iter__"):
+        raise TypeError(f"frames is {type(frames).__name__}; wanted an iterable of bytes-like objects")
+    return list(frames)
+
+
+def _checked_prefix(prefix: Any) -> tuple[int, bool]:
+    """Bytes of the length, and whether the lowest comes first."""
+    if prefix is None:
+        return 0, False
+    if not isinstance(prefix, str):
+        raise TypeError(f"prefix is {type(prefix).__name__}; wanted a str such as '>I'")
+    match = _PREFIX.fullmatch(prefix)
+    if not match:
+        raise ValueError(f"prefix {prefix!r}: wanted '>' (or '!') or '<', and B, H, I or Q, as in '>I'")
+    return _WIDTHS[match[2]], match[1] == "<"
+
+
+def _checked_delimiter(delimiter: Any) -> bytes:
+    if delimiter is None:
+        return b""
+    if not isinstance(delimiter, (bytes, bytearray)):
+        raise TypeError(f"delimiter is {type(delimiter).__name__}; wanted bytes")
+    if not 1 <= len(delimiter) <= _DELIMITER_MAX:
+        raise ValueError(f"delimiter has {len(delimiter)} bytes; wanted 1 to {_DELIMITER_MAX}")
+    return bytes(delimiter)
