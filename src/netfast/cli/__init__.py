@@ -33,6 +33,10 @@ COMMANDS = {
     "netstat": "list sockets as netstat(8) does",
     "lsof": "list who holds sockets, as lsof -i does",
     "port": "explain a port: its services, and who listens on it",
+    "listen": "wait for a connection or datagrams, and print what comes",
+    "send": "send a text or a file to a socket, and print what comes back",
+    "sink": "receive what blast sends, and tell how fast it came",
+    "blast": "send as fast as it goes, and tell how fast that was",
     "bench": "compare netfast with pure Python on this machine",
 }
 
