@@ -41,6 +41,10 @@ NAMES = (
     "list_cards",
     "list_sockets",
     "find_owner",
+    "udp_receive",
+    "udp_send",
+    "udp_ping",
+    "split_frames",
 )
 HEAD = ("work", "netfast", "peer", "peer's figure", "ratio", "wanted")
 

@@ -19,6 +19,7 @@ import socket
 import subprocess
 import tempfile
 import weakref
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -84,16 +85,23 @@ def python_re(text: bytes) -> Side:
 
 
 @functools.cache
-def _inet_pton_loop() -> Any:
+def _library(name: str) -> Any:
+    """What a C file beside this one defines."""
     compiler = shutil.which(os.environ.get("CC", "cc"))
     if compiler is None:
         raise MissingError("a C compiler")
     BUILD.mkdir(parents=True, exist_ok=True)
-    library = BUILD / f"inet_pton_loop-{os.getpid()}.so"
-    source = Path(__file__).with_name("inet_pton_loop.c")
+    library = BUILD / f"{name}-{os.getpid()}.so"
+    source = Path(__file__).with_name(f"{name}.c")
     subprocess.run([compiler, "-O2", "-shared", "-fPIC", str(source), "-o", str(library)], check=True)
-    loop = ctypes.CDLL(str(library)).inet_pton_loop
+    loaded = ctypes.CDLL(str(library))
     library.unlink()
+    return loaded
+
+
+@functools.cache
+def _inet_pton_loop() -> Any:
+    loop = _library("inet_pton_loop").inet_pton_loop
     pointer, size = ctypes.c_void_p, ctypes.c_size_t
     loop.argtypes, loop.restype = [ctypes.c_int, pointer, pointer, size, pointer, size, pointer], None
     return loop
@@ -519,3 +527,93 @@ def lsof(port: int) -> Side:
         return subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout
 
     return Side(1, run, lambda: sorted(map(int, run().split())))
+
+
+# --- sockets ---------------------------------------------------------------------------------------------------------
+
+
+def c_udp_drain(sock: socket.socket, count: int) -> int:
+    """recvmmsg in a loop in C, 64 a call; how many bytes came."""
+    drain = _library("udp_loop").udp_drain
+    drain.argtypes, drain.restype = [ctypes.c_int, ctypes.c_uint64], ctypes.c_uint64
+    return int(drain(sock.fileno(), count))
+
+
+def c_udp_ping(sock: socket.socket, count: int, size: int = 64) -> None:
+    """send and recv in a loop in C, on a connected socket."""
+    ping = _library("udp_loop").udp_ping
+    ping.argtypes = [ctypes.c_int, ctypes.c_uint64, ctypes.c_size_t]
+    assert ping(sock.fileno(), count, size) == 0
+
+
+def c_udp_echo(sock: socket.socket) -> None:
+    """Sends back what comes, in C."""
+    _library("udp_loop").udp_echo(sock.fileno())
+
+
+def _drain_on(new_loop: Callable[[], asyncio.AbstractEventLoop], sock: socket.socket, count: int) -> int:
+    """Datagrams by a DatagramProtocol; how many bytes came."""
+
+    class Counter(asyncio.DatagramProtocol):
+        def __init__(self) -> None:
+            self.left, self.total = count, 0
+            self.done = loop.create_future()
+
+        def datagram_received(self, data: bytes, addr: Any) -> None:
+            self.left -= 1
+            self.total += len(data)
+            if self.left == 0:
+                self.done.set_result(self.total)
+
+    async def work() -> int:
+        own = sock.dup()
+        own.setblocking(False)
+        transport, counter = await loop.create_datagram_endpoint(Counter, sock=own)
+        try:
+            total: int = await counter.done
+            return total
+        finally:
+            transport.close()
+
+    loop = new_loop()
+    blocking = sock.gettimeout()
+    try:
+        return loop.run_until_complete(work())
+    finally:
+        loop.close()
+        sock.settimeout(blocking)  # the two share their descriptor's mode
+
+
+def asyncio_drain(sock: socket.socket, count: int) -> Callable[[], int]:
+    return functools.partial(_drain_on, asyncio.new_event_loop, sock, count)
+
+
+def uvloop_drain(sock: socket.socket, count: int) -> Callable[[], int]:
+    return functools.partial(_drain_on, _module("uvloop").new_event_loop, sock, count)
+
+
+def _frames_on(new_loop: Callable[[], asyncio.AbstractEventLoop], sock: socket.socket, count: int) -> int:
+    """Frames behind a length of four bytes, by StreamReader.readexactly."""
+
+    async def work() -> int:
+        own = sock.dup()
+        reader, writer = await asyncio.open_connection(sock=own)
+        for _ in range(count):
+            size = int.from_bytes(await reader.readexactly(4), "big")
+            await reader.readexactly(size)
+        writer.close()
+        return count
+
+    loop = new_loop()
+    try:
+        return loop.run_until_complete(work())
+    finally:
+        loop.close()
+
+
+def asyncio_frames(sock: socket.socket, count: int) -> int:
+    return _frames_on(asyncio.new_event_loop, sock, count)
+
+
+def uvloop_frames() -> Callable[[socket.socket, int], int]:
+    return functools.partial(_frames_on, _module("uvloop").new_event_loop)
