@@ -44,6 +44,7 @@ NAMES = (
     "udp_receive",
     "udp_send",
     "udp_ping",
+    "udp_memory",
     "split_frames",
 )
 HEAD = ("work", "netfast", "peer", "peer's figure", "ratio", "wanted")

@@ -5,21 +5,22 @@ call in Python for each half, 1 µs.
 Bound now: the kernel's scheduler.
 """
 
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 
 import netfast as nf
-from benchmarks import baselines
+from benchmarks import baselines, paths
 from benchmarks.measure import Claim, Likeness, in_milliseconds
 from net import lab
 
 ECHO = """
-import socket
+import socket, sys
 from benchmarks import baselines
 sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-sock.bind(("127.0.0.1", 0))
+sock.bind((sys.argv[1], 0))
 print(sock.getsockname()[1], flush=True)
 baselines.c_udp_echo(sock)
 """
@@ -27,26 +28,37 @@ baselines.c_udp_echo(sock)
 
 def claims(scale: float = 1.0) -> Iterator[Claim]:
     count = max(20, round(5_000 * scale))
-    with ExitStack() as stack:
-        sock = stack.enter_context(nf.udp_socket(connect=("127.0.0.1", echo(stack))))
-        batch = nf.DatagramBatch(sock, batch=1)
-        yield Likeness(
-            work="a datagram of 64 bytes there and back",
-            unit="µs",
-            most=1.15,
-            figure=lambda: in_milliseconds(lambda: there_and_back(batch, count)) * 1e3 / count,
-            other_name="the same loop in C",
-            other=lambda: in_milliseconds(lambda: baselines.c_udp_ping(sock, count)) * 1e3 / count,
-        )
+    for path_of in (paths.loopback, paths.veth):
+        with ExitStack() as stack:
+            path = stack.enter_context(path_of())
+            port = echo(stack, path)
+            with path.near():
+                sock = stack.enter_context(nf.udp_socket(connect=(path.host, port)))
+            yield ping(path, sock, count)
 
 
-def echo(stack: ExitStack) -> int:
+def ping(path: paths.Path, sock: socket.socket, count: int) -> Likeness:
+    batch = nf.DatagramBatch(sock, batch=1)
+    return Likeness(
+        work=f"a datagram of 64 bytes there and back, {path.name}",
+        unit="µs",
+        most=1.15,
+        figure=lambda: in_milliseconds(lambda: there_and_back(batch, count)) * 1e3 / count,
+        other_name="the same loop in C",
+        other=lambda: in_milliseconds(lambda: baselines.c_udp_ping(sock, count)) * 1e3 / count,
+    )
+
+
+def echo(stack: ExitStack, path: paths.Path) -> int:
     """The port of a process that sends back what comes."""
     environment = lab.python_environment()
     environment["PYTHONPATH"] += f":{baselines.BUILD.parents[1]}"
-    process = stack.enter_context(
-        subprocess.Popen([sys.executable, "-c", ECHO], stdout=subprocess.PIPE, text=True, env=environment)
-    )
+    with path.far():
+        process = stack.enter_context(
+            subprocess.Popen(
+                [sys.executable, "-c", ECHO, path.host], stdout=subprocess.PIPE, text=True, env=environment
+            )
+        )
     stack.callback(process.kill)
     assert process.stdout is not None
     return int(process.stdout.readline())

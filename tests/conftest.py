@@ -83,7 +83,15 @@ def pings() -> None:
     require(_can_ping(), _ICMP_SOCKET)
 
 
-NETWORK_TESTS = ("net", "test_blast.py", "test_ifconfig.py", "test_lsof.py", "test_netstat.py", "test_ping.py", "test_sweep.py")
+NETWORK_TESTS = (
+    "net",
+    "test_blast.py",
+    "test_ifconfig.py",
+    "test_lsof.py",
+    "test_netstat.py",
+    "test_ping.py",
+    "test_sweep.py",
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -6,7 +6,6 @@ from ._core import Parsed
 
 SLOTS_MAX: int
 DATAGRAM_MAX: int
-ADDRESS_STRIDE: int
 
 class Slab:
     def __len__(self) -> int: ...
@@ -29,26 +28,22 @@ class Receiver:
 def receive_options(fd: int, gro: bool) -> None: ...
 def drops(fd: int) -> int: ...
 
+class Addresses:
+    n: int
+    def __init__(self, n: int, family: int) -> None: ...
+    def missing(self, first: int) -> int: ...
+    def put(self, i: int, address: bytes) -> None: ...
+    def put_plain(self, items: list[Any]) -> None: ...
+    def put_parsed(self, parsed: Parsed, ports: Any) -> None: ...
+
 class Sender:
     gso: bool
     def __init__(self, fd: int, slots: int) -> None: ...
     def send(
-        self,
-        fd: int,
-        datagrams: list[Any],
-        addresses: bytearray | None,
-        sizes: bytearray | None,
-        places: bytearray | None,
-        seconds: float,
+        self, fd: int, datagrams: list[Any], addresses: Addresses | None, seconds: float
     ) -> tuple[int, int, list[tuple[int, int]]]: ...
     def send_segments(
-        self,
-        fd: int,
-        buffer: Any,
-        segment: int,
-        addresses: bytearray | None,
-        sizes: bytearray | None,
-        seconds: float,
+        self, fd: int, buffer: Any, segment: int, addresses: Addresses | None, seconds: float
     ) -> tuple[int, int, list[tuple[int, int]]]: ...
 
 def send_buffers(fd: int, items: list[Any], what: str, seconds: float) -> tuple[int, int]: ...

@@ -13,20 +13,29 @@ from cpython.object cimport PyObject
 from libc.errno cimport EAGAIN, EINTR, ENOBUFS, ENOMEM, errno
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc, realloc
-from libc.string cimport memcpy, memmove, memset
+from libc.string cimport memcmp, memcpy, memmove, memset
 from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
 
 from netfast cimport _sockets_kernels as nf
 from netfast._arrow cimport OBJECTS, unwritten, zeros
-from netfast._core cimport Parsed
-from netfast._kernels cimport NF_IP4, NF_IP6
+from netfast._core cimport Parsed, ascii_text, parse_rows
+from netfast._kernels cimport NF_IP4, NF_IP6, nf_rows
 from netfast._sockets_kernels cimport iovec, nf_datagram, nf_frame, nf_outgoing
 
 import os
 
 cdef extern from "Python.h":
+    bint PyLong_CheckExact(object number)
+    long PyLong_AsLongAndOverflow(object number, int* overflow)
+    bint PyTuple_CheckExact(object item)
+    Py_ssize_t PyTuple_GET_SIZE(object item)
+    PyObject* PyTuple_GET_ITEM(object item, Py_ssize_t i)
     Py_ssize_t Py_REFCNT(PyObject* o)
     str PyUnicode_DecodeFSDefaultAndSize(const char* text, Py_ssize_t size)
+
+cdef extern from "<sys/un.h>":
+    cdef struct sockaddr_un:
+        pass
 
 cdef extern from "<sys/socket.h>" nogil:
     enum: AF_INET, AF_INET6, AF_UNIX, MSG_DONTWAIT
@@ -46,17 +55,21 @@ cdef extern from "<netinet/in.h>":
         uint8_t s6_addr[16]
 
     cdef struct sockaddr_in:
+        sa_family_t sin_family
         uint16_t sin_port
         in_addr sin_addr
 
     cdef struct sockaddr_in6:
+        sa_family_t sin6_family
         uint16_t sin6_port
         in6_addr sin6_addr
         uint32_t sin6_scope_id
 
 cdef extern from "<arpa/inet.h>":
     uint16_t ntohs(uint16_t number)
+    uint16_t htons(uint16_t number)
     uint32_t ntohl(uint32_t number)
+    uint32_t htonl(uint32_t number)
 
 cdef extern from "<net/if.h>":
     char* if_indextoname(unsigned int index, char* name) nogil
@@ -69,9 +82,9 @@ cdef enum:
     CHUNK_MAX = 1 << 20      # and at most, as long as the other side is faster than we are
     FRAMES = 1024            # taken apart in one go
     SEGMENTS = 4096          # of a buffer that are sent in one go
-    STRIDE = 112             # of addresses: struct sockaddr_un, the largest that is sent to, has 110 bytes
+    ADDRESSES = 256          # parsed in one go
 
-SLOTS_MAX, DATAGRAM_MAX, ADDRESS_STRIDE = nf.NF_SLOTS_MAX, nf.NF_DATAGRAM_MAX, STRIDE
+SLOTS_MAX, DATAGRAM_MAX = nf.NF_SLOTS_MAX, nf.NF_DATAGRAM_MAX
 
 
 # ---- waiting
@@ -380,6 +393,120 @@ cdef class Buffers:
         free(self.sizes)
 
 
+# ---- where they go
+
+cdef class Addresses:
+    """Where datagrams go: struct sockaddr of each, or one for all.  Those that are not plain are put one by one."""
+    cdef nf.nf_addresses c
+    cdef uint8_t* rows
+    cdef uint32_t* sizes     # 0: not put yet
+    cdef readonly size_t n
+    cdef int family
+
+    def __cinit__(self, size_t n, int family):
+        self.n = n
+        self.family = family
+        self.c.stride = (sizeof(sockaddr_in) if family == AF_INET else
+                         sizeof(sockaddr_in6) if family == AF_INET6 else sizeof(sockaddr_un))
+        self.rows = <uint8_t*>calloc(n or 1, self.c.stride)
+        self.sizes = <uint32_t*>calloc(n or 1, sizeof(uint32_t))
+        if self.rows == NULL or self.sizes == NULL:
+            raise MemoryError(f"no memory for {n:,} addresses")
+        self.c.bytes, self.c.sizes = self.rows, self.sizes
+
+    def __dealloc__(self):
+        free(self.rows)
+        free(self.sizes)
+
+    def missing(self, size_t first) -> int:
+        """The first from there on that is not put yet; -1 if all are."""
+        cdef size_t i
+        for i in range(first, self.n):
+            if self.sizes[i] == 0:
+                return <Py_ssize_t>i
+        return -1
+
+    def put(self, size_t i, bytes address) -> None:
+        """A struct sockaddr."""
+        self.sizes[i] = <uint32_t>min(<size_t>len(address), self.c.stride)
+        memcpy(self.rows + i * self.c.stride, PyBytes_AS_STRING(address), self.sizes[i])
+
+    def put_plain(self, list items) -> None:
+        """Those that are (str, int), both of just this type, an address without a zone of the socket's family."""
+        cdef const uint8_t* text[ADDRESSES]
+        cdef uint32_t size[ADDRESSES]
+        cdef uint16_t port[ADDRESSES]
+        cdef uint32_t v4[ADDRESSES]
+        cdef uint8_t packed[ADDRESSES][16]
+        cdef uint8_t holds[ADDRESSES]
+        cdef nf_rows rows
+        cdef size_t first, i, n
+        rows.text, rows.size = text, size
+        for first in range(0, self.n, ADDRESSES):
+            PyErr_CheckSignals()
+            n = min(<size_t>ADDRESSES, self.n - first)
+            for i in range(n):
+                text[i] = plain_host(PyList_GET_ITEM(items, <Py_ssize_t>(first + i)), &size[i], &port[i])
+            parse_rows(rows, n, v4, packed, holds)
+            for i in range(n):
+                self.put_ip(first + i, holds[i], v4[i], packed[i], port[i])
+
+    def put_parsed(self, Parsed parsed, bytearray ports) -> None:
+        """Those of a column without a zone and of the socket's family; ports: uint16 each."""
+        cdef const uint16_t* port = <const uint16_t*>PyByteArray_AS_STRING(ports)
+        cdef size_t i
+        for i in range(self.n):
+            self.put_ip(i, parsed.holds_at(i)[0], parsed.v4_at(i)[0],
+                        NULL if parsed.packed is None else parsed.packed_at(i)[0], port[i])
+
+    cdef void put_ip(self, size_t i, uint8_t holds, uint32_t v4, const uint8_t* packed, uint16_t port) noexcept:
+        cdef sockaddr_in* four = <sockaddr_in*>(self.rows + i * self.c.stride)
+        cdef sockaddr_in6* six = <sockaddr_in6*>(self.rows + i * self.c.stride)
+        if holds == NF_IP4 and self.family == AF_INET:
+            four.sin_family = AF_INET
+            four.sin_port = htons(port)
+            four.sin_addr.s_addr = htonl(v4)
+        elif self.family == AF_INET6 and (holds == NF_IP4 or holds == NF_IP6):
+            six.sin6_family = AF_INET6
+            six.sin6_port = htons(port)
+            if holds == NF_IP4:
+                memset(six.sin6_addr.s6_addr + 10, 0xFF, 2)                         # ::ffff:a.b.c.d
+                (<uint32_t*>(six.sin6_addr.s6_addr + 12))[0] = htonl(v4)
+            else:
+                memcpy(six.sin6_addr.s6_addr, packed, 16)
+        else:
+            return
+        self.sizes[i] = <uint32_t>self.c.stride
+
+    cdef bint repeats(self, size_t i) noexcept:
+        """It is the address before."""
+        cdef const uint8_t* row = self.rows + i * self.c.stride
+        return i > 0 and self.sizes[i] == self.sizes[i - 1] and memcmp(row, row - self.c.stride, self.sizes[i]) == 0
+
+
+cdef const uint8_t* plain_host(PyObject* item, uint32_t* size, uint16_t* port) noexcept:
+    """The text of the host of (host, port); "" if there is anything about them that wants a closer look."""
+    cdef const uint8_t* text
+    cdef PyObject* host
+    cdef PyObject* number
+    cdef int overflow
+    cdef long value
+    size[0] = 0
+    port[0] = 0
+    if not PyTuple_CheckExact(<object>item) or PyTuple_GET_SIZE(<object>item) != 2:
+        return b""
+    host, number = PyTuple_GET_ITEM(<object>item, 0), PyTuple_GET_ITEM(<object>item, 1)
+    if not PyLong_CheckExact(<object>number):
+        return b""
+    value = PyLong_AsLongAndOverflow(<object>number, &overflow)
+    text = ascii_text(host, size)
+    if text == NULL or overflow or not 0 <= value <= 65535:
+        size[0] = 0
+        return b""
+    port[0] = <uint16_t>value
+    return text
+
+
 # ---- datagrams out
 
 cdef nf.c_bool note_refused(void* to, size_t index, int error) noexcept nogil:
@@ -406,32 +533,30 @@ cdef class Sender:
     def __dealloc__(self):
         nf.nf_sender_free(self.c)
 
-    def send(self, int fd, list datagrams, bytearray addresses, bytearray sizes, bytearray places,
-             double seconds) -> tuple:
+    def send(self, int fd, list datagrams, Addresses addresses, double seconds) -> tuple:
         """(sent, done, [(index, errno)]): all of it, unless the time is over.
 
-        addresses: struct sockaddr, ADDRESS_STRIDE bytes each, and the uint32 size of each; None for a connected socket.
-        places: uint32 of each datagram, its address's; None for the first for all.
+        addresses: of each, or one for all; None for a connected socket.
         """
         cdef Buffers buffers = Buffers(datagrams, "datagram")
         cdef nf_outgoing* out = <nf_outgoing*>malloc(max(1, buffers.n) * sizeof(nf_outgoing))
+        cdef bint each = addresses is not None and addresses.n > 1
+        cdef uint32_t place = 0
         cdef Py_ssize_t i
-        cdef const uint32_t* place = NULL
         if out == NULL:
             raise MemoryError(f"no memory to send {buffers.n:,} datagrams")
         try:
-            if places is not None:
-                place = <const uint32_t*>PyByteArray_AS_STRING(places)
             for i in range(buffers.n):
+                if each and not addresses.repeats(<size_t>i):
+                    place = <uint32_t>i
                 out[i].data = buffers.data[i]
                 out[i].size = <uint32_t>min(buffers.sizes[i], <size_t>1 << 31)      # too large either way
-                out[i].address = 0 if place == NULL else place[i]
-            return self.send_all(fd, out, <size_t>buffers.n, addresses, sizes, seconds)
+                out[i].address = place
+            return self.send_all(fd, out, <size_t>buffers.n, addresses, seconds)
         finally:
             free(out)
 
-    def send_segments(self, int fd, object buffer, uint32_t segment, bytearray addresses, bytearray sizes,
-                      double seconds) -> tuple:
+    def send_segments(self, int fd, object buffer, uint32_t segment, Addresses addresses, double seconds) -> tuple:
         """The same of one buffer, cut every so many bytes."""
         cdef nf_outgoing out[SEGMENTS]
         cdef Patience left = Patience(fd, seconds)
@@ -447,7 +572,7 @@ cdef class Sender:
                     out[i].data = <const uint8_t*>view.buf + at + i * segment
                     out[i].size = <uint32_t>min(<size_t>segment, <size_t>view.len - at - i * segment)
                     out[i].address = 0
-                sent, done, refused = self.send_all(fd, out, n, addresses, sizes, left.left(seconds))
+                sent, done, refused = self.send_all(fd, out, n, addresses, left.left(seconds))
                 errors += [(all_done + index, error) for index, error in refused]
                 all_sent += sent
                 all_done += done
@@ -458,8 +583,7 @@ cdef class Sender:
         finally:
             PyBuffer_Release(&view)
 
-    cdef tuple send_all(self, int fd, const nf_outgoing* out, size_t n, bytearray addresses, bytearray sizes,
-                        double seconds):
+    cdef tuple send_all(self, int fd, const nf_outgoing* out, size_t n, Addresses addresses, double seconds):
         cdef nf.nf_addresses to
         cdef nf.nf_progress progress
         cdef Patience patience = None
@@ -472,9 +596,7 @@ cdef class Sender:
         memset(&progress, 0, sizeof(progress))
         progress.no_gso = not self.gso
         if addresses is not None:
-            to.bytes = <const uint8_t*>PyByteArray_AS_STRING(addresses)
-            to.sizes = <const uint32_t*>PyByteArray_AS_STRING(sizes)
-            to.stride = STRIDE
+            to = addresses.c
         self.sending = True
         try:
             while True:

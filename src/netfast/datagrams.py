@@ -11,7 +11,8 @@ import operator
 import os
 import socket
 import struct
-from collections.abc import Iterator
+from array import array
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from . import _core
@@ -24,14 +25,13 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from ._sockets import Slab
+    from ._sockets import Addresses, Slab
     from .addresses import AddressArray
 
 __all__ = ["DatagramBatch", "Datagrams", "SendResult"]
 
 _GRO_SLOT = 1 << 16  # bytes: the largest that the kernel puts together
 _MOMENT = 0.001  # seconds: a socket may be said to be ready for nothing, as one with an error queue is
-_CACHED = 4096  # addresses whose bytes are kept between calls
 _UNIX_PATH_MAX = 107  # bytes: sun_path of unix(7) less its NUL
 _IP4_IN_6 = b"\0" * 10 + b"\xff\xff"
 
@@ -182,7 +182,6 @@ class DatagramBatch:
         self._kernel = kernel
         self._receiver = kernel.Receiver(slots, _GRO_SLOT if gro else length)
         self._sender = kernel.Sender(descriptor(sock), slots)
-        self._addresses: dict[Any, bytes] = {}
         self._drops_before = kernel.drops(descriptor(sock))
         self._awaited = False
 
@@ -255,9 +254,9 @@ class DatagramBatch:
         can be sent at all.
         """
         items = list(_iterable("datagrams", datagrams))
-        packed, sizes, places = self._packed(addresses, len(items))
+        packed = self._packed(addresses, len(items))
         number, seconds = patience(self.sock, timeout)
-        sent, done, errors = self._sender.send(number, items, packed, sizes, places, seconds)
+        sent, done, errors = self._sender.send(number, items, packed, seconds)
         return self._result(sent, done, errors, len(items), seconds, timeout)
 
     def send_segments(
@@ -269,9 +268,9 @@ class DatagramBatch:
         """
         length = checked_int("segment", segment, 1, self._kernel.DATAGRAM_MAX)
         count = -(-memoryview(buffer).nbytes // length)
-        packed, sizes, _ = self._packed(None if address is None else _One(address), 1)
+        packed = None if address is None else self._one(address)
         number, seconds = patience(self.sock, timeout)
-        sent, done, errors = self._sender.send_segments(number, buffer, length, packed, sizes, seconds)
+        sent, done, errors = self._sender.send_segments(number, buffer, length, packed, seconds)
         return self._result(sent, done, errors, count, seconds, timeout)
 
     def _result(
@@ -283,53 +282,54 @@ class DatagramBatch:
 
     # -- addresses
 
-    def _packed(self, addresses: Any, count: int) -> tuple[bytearray | None, bytearray | None, bytearray | None]:
-        """The addresses as the kernel has them, the size of each, and the place of each datagram's among them."""
+    def _packed(self, addresses: Any, count: int) -> Addresses | None:
+        """Of each of so many, or one for all, as the kernel has them."""
         if addresses is None:
-            return None, None, None
-        from .addresses import AddressArray
+            return None
+        if _is_columns(addresses):
+            return self._of_columns(*addresses, count)
+        if _is_address(addresses):
+            return self._one(addresses)
+        items = list(_iterable("addresses", addresses))
+        made = self._places(count, len(items))
+        if not self._is_unix:
+            made.put_plain(items)
+        self._put_others(made, items.__getitem__)
+        return made
 
-        if isinstance(addresses, tuple) and len(addresses) == 2 and isinstance(addresses[0], AddressArray):
-            addresses = _zipped(*addresses)
-        elif isinstance(addresses, _One) or _is_address(addresses):
-            one = addresses.address if isinstance(addresses, _One) else addresses
-            return *self._row([self._bytes(one, None)]), None
-        known: dict[Any, int] = {}
-        rows: list[bytes] = []
-        places: list[int] = []
-        for index, address in enumerate(_iterable("addresses", addresses)):
-            key = _key(address, index)
-            place = known.get(key)
-            if place is None:
-                place = known[key] = len(rows)
-                rows.append(self._bytes(address, index))
-            places.append(place)
-        if len(places) != count:
-            raise ValueError(f"there are {count:,} datagrams and {len(places):,} addresses")
-        return *self._row(rows), bytearray(struct.pack(f"={count}I", *places))
+    def _one(self, address: Any) -> Addresses:
+        made = self._places(1, 1)
+        if not self._is_unix:
+            made.put_plain([address])
+        if made.missing(0) == 0:
+            made.put(0, self._bytes(address, None))
+        return made
 
-    def _row(self, rows: list[bytes]) -> tuple[bytearray, bytearray]:
-        stride = self._kernel.ADDRESS_STRIDE
-        packed = bytearray(b"".join(row.ljust(stride, b"\0") for row in rows))
-        return packed, bytearray(struct.pack(f"={len(rows)}I", *map(len, rows)))
+    def _of_columns(self, hosts: AddressArray, ports: Any, count: int) -> Addresses:
+        made = self._places(count, len(hosts))
+        numbers = list(ports) if hasattr(ports, "__iter__") else [ports] * len(hosts)
+        if len(numbers) != len(hosts):
+            raise ValueError(f"there are {len(hosts):,} addresses and {len(numbers):,} ports")
+        made.put_parsed(hosts._parsed, bytearray(array("H", map(_port, numbers, range(count)))))
+        texts = hosts.to_list() if made.missing(0) >= 0 else []
+        self._put_others(made, lambda row: (texts[row], numbers[row]))
+        return made
+
+    def _places(self, count: int, addresses: int) -> Addresses:
+        if count != addresses:
+            raise ValueError(f"there are {count:,} datagrams and {addresses:,} addresses")
+        made: Addresses = self._kernel.Addresses(count, self.sock.family)
+        return made
+
+    def _put_others(self, made: Addresses, address: Callable[[int], Any]) -> None:
+        """Those that are not there yet, each of which wants a closer look."""
+        row = -1
+        while (row := made.missing(row + 1)) >= 0:
+            made.put(row, self._bytes(address(row), row))
 
     def _bytes(self, address: Any, index: int | None) -> bytes:
         """A struct sockaddr."""
-        key = _key(address, index)
-        found = self._addresses.get(key)
-        if found is None:
-            found = _unix_bytes(address, index) if self._is_unix else _ip_bytes(address, self.sock.family, index)
-            if len(self._addresses) >= _CACHED:
-                self._addresses.clear()
-            if not _has_zone(address):  # whose card may become another
-                self._addresses[key] = found
-        return found
-
-
-class _One(NamedTuple):
-    """An address for all, whatever it looks like."""
-
-    address: Any
+        return _unix_bytes(address, index) if self._is_unix else _ip_bytes(address, self.sock.family, index)
 
 
 def _iterable(what: str, items: Any) -> Any:
@@ -338,34 +338,18 @@ def _iterable(what: str, items: Any) -> Any:
     return items
 
 
+def _is_columns(addresses: Any) -> bool:
+    """(AddressArray, ports)."""
+    from .addresses import AddressArray
+
+    return isinstance(addresses, tuple) and len(addresses) == 2 and isinstance(addresses[0], AddressArray)
+
+
 def _is_address(addresses: Any) -> bool:
     """One for all: a path, or (host, port, ...)."""
     if isinstance(addresses, (str, bytes, os.PathLike)):
         return True
     return isinstance(addresses, tuple) and len(addresses) >= 2 and hasattr(addresses[1], "__index__")
-
-
-def _zipped(array: AddressArray, ports: Any) -> list[tuple[str | None, Any]]:
-    texts = array.to_list()
-    numbers = list(ports) if hasattr(ports, "__iter__") else [ports] * len(texts)
-    if len(numbers) != len(texts):
-        raise ValueError(f"there are {len(texts):,} addresses and {len(numbers):,} ports")
-    return list(zip(texts, numbers, strict=True))
-
-
-def _key(address: Any, index: int | None) -> Any:
-    """What equal addresses share: 7.0 and True are no ports, though they equal some."""
-    try:
-        hash(address)
-    except TypeError:
-        raise _no_address(address, index) from None
-    if type(address) is tuple and len(address) == 2 and type(address[1]) is int:
-        return address
-    return (type(address), address, *map(type, address)) if isinstance(address, tuple) else address
-
-
-def _has_zone(address: Any) -> bool:
-    return isinstance(address, tuple) and "%" in str(address[0])
 
 
 def _of(index: int | None) -> str:

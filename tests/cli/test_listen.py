@@ -237,7 +237,7 @@ def test_what_was_left_behind_is_replaced_and_nothing_else(start: Start, cli: Co
 def test_names_are_spelt_out(start: Start, tmp_path: Path) -> None:
     path = os.fsencode(tmp_path) + b"/a\x1b[2J\xff\n"
     process = start("listen", "-v", os.fsdecode(path))
-    assert address_of(process) == f"{tmp_path}/a\\x1b[2J\\udcff\\n"
+    assert address_of(process) == f"{tmp_path}/a\\x1b[2J\\xff\\n"
     assert os.path.exists(path)
     assert interrupted(process)[0] == 130
     assert not os.path.exists(path)

@@ -61,6 +61,40 @@ class Opened(ExitStack):
         return sock
 
 
+class Way(NamedTuple):
+    """From a socket in one namespace to a socket in another, or in the same."""
+
+    near: lab.Namespace
+    far: lab.Namespace
+    near_host: str
+    far_host: str
+
+    def sender(self, opened: Opened) -> socket.socket:
+        with self.near.inside():
+            return opened.udp(self.near_host)
+
+    def receiver(self, opened: Opened, *, room: int = 32 << 20) -> socket.socket:
+        with self.far.inside():
+            return opened.udp(self.far_host, room=room)
+
+
+def joined(near: lab.Namespace, far: lab.Namespace, version: int, *, mtu: int) -> Way:
+    near_card, far_card = lab.cable(near, far, mtu=mtu)
+    near_host, far_host = ("198.18.1.1", "198.18.1.2") if version == 4 else ("2001:db8:1::1", "2001:db8:1::2")
+    length, more = (24, "") if version == 4 else (64, " nodad")
+    near.ip(f"addr add {near_host}/{length} dev {near_card}{more}")
+    far.ip(f"addr add {far_host}/{length} dev {far_card}{more}")
+    near.ip(f"neigh replace {far_host} lladdr {hardware(far, far_card)} dev {near_card} nud permanent")
+    far.ip(f"neigh replace {near_host} lladdr {hardware(near, near_card)} dev {far_card} nud permanent")
+    return Way(near, far, near_host, far_host)
+
+
+def hardware(host: lab.Namespace, card: str) -> str:
+    with host.inside():
+        address: str = json.loads(host.run("ip", "-j", "link", "show", "dev", card))[0]["address"]
+    return address
+
+
 def roomy(sock: socket.socket, room: int) -> None:
     """Room for so many bytes waiting: beyond the machine's limit where the process may."""
     try:

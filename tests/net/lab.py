@@ -84,7 +84,9 @@ class Namespace:
     def run(self, *command: str, text: str | None = None) -> str:
         """The output of a command, which must succeed."""
         with self.inside():
-            done = subprocess.run(command, input=text, capture_output=True, text=True, timeout=LIMIT)
+            done = subprocess.run(
+                command, input=text, capture_output=True, text=True, timeout=LIMIT, env=python_environment()
+            )
         if done.returncode != 0:
             raise RuntimeError(f"{' '.join(command)}: {done.stderr.strip() or done.stdout.strip()}\n{text or ''}")
         return done.stdout

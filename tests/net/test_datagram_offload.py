@@ -32,49 +32,15 @@ def opened() -> Iterator[dl.Opened]:
         yield stack
 
 
-class Way(NamedTuple):
-    """From a socket in one namespace to a socket in another, or in the same."""
-
-    near: lab.Namespace
-    far: lab.Namespace
-    near_host: str
-    far_host: str
-
-    def sender(self, opened: dl.Opened) -> socket.socket:
-        with self.near.inside():
-            return opened.udp(self.near_host)
-
-    def receiver(self, opened: dl.Opened, *, room: int = 32 << 20) -> socket.socket:
-        with self.far.inside():
-            return opened.udp(self.far_host, room=room)
-
-
 @pytest.fixture(params=["lo", "veth 1500", "veth 1280"])
-def way(request: pytest.FixtureRequest, network: None, version: int) -> Iterator[Way]:
+def way(request: pytest.FixtureRequest, network: None, version: int) -> Iterator[dl.Way]:
     kind: str = request.param
     with lab.namespace() as near:
         if kind == "lo":
-            yield Way(near, near, dl.LOOPBACK[version], dl.LOOPBACK[version])
+            yield dl.Way(near, near, dl.LOOPBACK[version], dl.LOOPBACK[version])
             return
         with lab.namespace() as far:
-            yield joined(near, far, version, mtu=int(kind.split()[1]))
-
-
-def joined(near: lab.Namespace, far: lab.Namespace, version: int, *, mtu: int) -> Way:
-    near_card, far_card = lab.cable(near, far, mtu=mtu)
-    near_host, far_host = ("198.18.1.1", "198.18.1.2") if version == 4 else ("2001:db8:1::1", "2001:db8:1::2")
-    length, more = (24, "") if version == 4 else (64, " nodad")
-    near.ip(f"addr add {near_host}/{length} dev {near_card}{more}")
-    far.ip(f"addr add {far_host}/{length} dev {far_card}{more}")
-    near.ip(f"neigh replace {far_host} lladdr {hardware(far, far_card)} dev {near_card} nud permanent")
-    far.ip(f"neigh replace {near_host} lladdr {hardware(near, near_card)} dev {far_card} nud permanent")
-    return Way(near, far, near_host, far_host)
-
-
-def hardware(host: lab.Namespace, card: str) -> str:
-    with host.inside():
-        address: str = json.loads(host.run("ip", "-j", "link", "show", "dev", card))[0]["address"]
-    return address
+            yield dl.joined(near, far, version, mtu=int(kind.split()[1]))
 
 
 # --- sending, counted -----------------------------------------------------------------------------------------------
@@ -115,7 +81,9 @@ def counted(tool: Callable[[str], str], tmp_path: Path) -> Callable[..., Sent]:
     """Sends from a process of its own that strace watches: `counted(way, receiver, sizes, inject=..., gso=False)`."""
     tool("strace")
 
-    def run(way: Way, receiver: socket.socket, sizes: list[int], *, inject: str | None = None, **options: Any) -> Sent:
+    def run(
+        way: dl.Way, receiver: socket.socket, sizes: list[int], *, inject: str | None = None, **options: Any
+    ) -> Sent:
         told = {"from": way.near_host, "to": dl.address(receiver), "sizes": sizes, **options}
         answer, calls = dl.traced(
             SEND, json.dumps(told), calls=dl.SENDS, log=tmp_path / "log", host=way.near, inject=inject
@@ -134,7 +102,7 @@ def came(receiver: socket.socket, sizes: list[int]) -> None:
     assert [dl.number_of(datagram) for datagram in found] == list(range(len(sizes)))
 
 
-def test_equal_ones_go_as_segments(way: Way, opened: dl.Opened, counted: Callable[..., Sent]) -> None:
+def test_equal_ones_go_as_segments(way: dl.Way, opened: dl.Opened, counted: Callable[..., Sent]) -> None:
     receiver, sizes = way.receiver(opened), [1000] * 1600
     told = counted(way, receiver, sizes)
     assert (told.sent, told.errors, told.gso_before, told.gso_after) == (1600, [], True, True)
@@ -142,7 +110,7 @@ def test_equal_ones_go_as_segments(way: Way, opened: dl.Opened, counted: Callabl
     came(receiver, sizes)
 
 
-def test_forbidden_segments_go_one_by_one(way: Way, opened: dl.Opened, counted: Callable[..., Sent]) -> None:
+def test_forbidden_segments_go_one_by_one(way: dl.Way, opened: dl.Opened, counted: Callable[..., Sent]) -> None:
     receiver, sizes = way.receiver(opened), [1000] * 1600
     told = counted(way, receiver, sizes, gso=False)
     assert (told.sent, told.errors, told.gso_after) == (1600, [], False)
@@ -152,15 +120,15 @@ def test_forbidden_segments_go_one_by_one(way: Way, opened: dl.Opened, counted: 
 
 
 @pytest.fixture
-def around(alone: lab.Namespace) -> Way:
+def around(alone: lab.Namespace) -> dl.Way:
     """From 127.0.0.1 to itself."""
-    return Way(alone, alone, "127.0.0.1", "127.0.0.1")
+    return dl.Way(alone, alone, "127.0.0.1", "127.0.0.1")
 
 
 @pytest.mark.parametrize("segment", [None, 1000], ids=["send", "send_segments"])
 @pytest.mark.parametrize("error", ["EIO", "EINVAL", "EMSGSIZE", "ENOPROTOOPT"])
 def test_refused_segments_go_one_by_one(
-    around: Way, opened: dl.Opened, counted: Callable[..., Sent], error: str, segment: int | None
+    around: dl.Way, opened: dl.Opened, counted: Callable[..., Sent], error: str, segment: int | None
 ) -> None:
     receiver, sizes = around.receiver(opened), [1000] * 200 + [300]
     options = {} if segment is None else {"segment": segment}
@@ -170,7 +138,7 @@ def test_refused_segments_go_one_by_one(
     came(receiver, sizes)
 
 
-def test_the_kernel_itself_refuses(around: Way, opened: dl.Opened, counted: Callable[..., Sent]) -> None:
+def test_the_kernel_itself_refuses(around: dl.Way, opened: dl.Opened, counted: Callable[..., Sent]) -> None:
     """Without checksums the kernel makes no segments of UDP: EINVAL, or EIO."""
     receiver, sizes = around.receiver(opened), [1000] * 200
     told = counted(around, receiver, sizes, options=[[socket.SOL_SOCKET, SO_NO_CHECK, 1]])
@@ -182,7 +150,7 @@ def test_the_kernel_itself_refuses(around: Way, opened: dl.Opened, counted: Call
 
 @pytest.mark.parametrize("size", [1273, 1281, 1453, 1473, 2000, 9000])
 def test_segments_over_the_mtu_go_one_by_one(
-    way: Way, opened: dl.Opened, counted: Callable[..., Sent], size: int
+    way: dl.Way, opened: dl.Opened, counted: Callable[..., Sent], size: int
 ) -> None:
     """Fragments carry what GSO does not: over lo, which takes 65,536 bytes, all of these are segments still."""
     receiver, sizes = way.receiver(opened), [size] * 100
@@ -198,14 +166,14 @@ def test_segments_over_the_mtu_go_one_by_one(
     assert dl.messages(told.calls) <= 202  # a refused one is tried once
 
 
-def test_after_ones_over_the_mtu_others_come_too(way: Way, opened: dl.Opened, counted: Callable[..., Sent]) -> None:
+def test_after_ones_over_the_mtu_others_come_too(way: dl.Way, opened: dl.Opened, counted: Callable[..., Sent]) -> None:
     receiver, sizes = way.receiver(opened), [1000] * 130 + [3000] * 130 + [1100] * 130 + [12] * 3
     told = counted(way, receiver, sizes)
     assert (told.sent, told.errors) == (len(sizes), [])
     came(receiver, sizes)
 
 
-def test_send_segments_cuts(way: Way, opened: dl.Opened, counted: Callable[..., Sent]) -> None:
+def test_send_segments_cuts(way: dl.Way, opened: dl.Opened, counted: Callable[..., Sent]) -> None:
     receiver, sizes = way.receiver(opened), [1000] * 1600 + [12]
     told = counted(way, receiver, sizes, segment=1000)
     assert (told.sent, told.errors, told.gso_after) == (1601, [], True)
@@ -213,7 +181,7 @@ def test_send_segments_cuts(way: Way, opened: dl.Opened, counted: Callable[..., 
     came(receiver, sizes)
 
 
-def test_send_segments_cuts_without_gso(way: Way, opened: dl.Opened, counted: Callable[..., Sent]) -> None:
+def test_send_segments_cuts_without_gso(way: dl.Way, opened: dl.Opened, counted: Callable[..., Sent]) -> None:
     receiver, sizes = way.receiver(opened), [1000] * 160 + [12]
     told = counted(way, receiver, sizes, segment=1000, gso=False)
     assert (told.sent, told.errors, told.gso_after) == (161, [], False)
@@ -240,7 +208,7 @@ def test_the_limits_of_the_kernel(
     network: None, opened: dl.Opened, counted: Callable[..., Sent], version: int, size: int, count: int, least: int
 ) -> None:
     with lab.namespace() as near:
-        way = Way(near, near, dl.LOOPBACK[version], dl.LOOPBACK[version])
+        way = dl.Way(near, near, dl.LOOPBACK[version], dl.LOOPBACK[version])
         receiver = way.receiver(opened)
         told = counted(way, receiver, [size] * count)
         assert (told.sent, told.errors) == (count, [])
@@ -277,7 +245,7 @@ with dl.Opened() as opened:
 
 @pytest.mark.parametrize("gro", [True, False], ids=["gro", "plain"])
 def test_segments_arrive_as_one(
-    way: Way, opened: dl.Opened, tool: Callable[[str], str], tmp_path: Path, gro: bool
+    way: dl.Way, opened: dl.Opened, tool: Callable[[str], str], tmp_path: Path, gro: bool
 ) -> None:
     log = tmp_path / "log"
     sizes = ([1000] * 64 + [500]) * 20
@@ -433,15 +401,15 @@ def test_gso_may_be_forbidden_only(opened: dl.Opened) -> None:
 
 
 @pytest.fixture
-def near(network: None, opened: dl.Opened, version: int) -> Iterator[Way]:
+def near(network: None, opened: dl.Opened, version: int) -> Iterator[dl.Way]:
     """A cable, and the test is at its near end."""
     with lab.namespace() as one, lab.namespace() as other:
-        way = joined(one, other, version, mtu=1500)
+        way = dl.joined(one, other, version, mtu=1500)
         with one.inside():
             yield way
 
 
-def beside(way: Way, last: int) -> str:
+def beside(way: dl.Way, last: int) -> str:
     """Another host of the far network."""
     return f"{way.far_host[:-1]}{last}"
 
@@ -453,7 +421,7 @@ BAD = {"unreachable": errno.EHOSTUNREACH, "prohibit": errno.EACCES, "blackhole":
 @pytest.mark.parametrize(("kind", "number"), BAD.items())
 @pytest.mark.parametrize("where", [[0], [50], [99], [0, 1, 2], [10, 50, 99], list(range(40, 60)), list(range(100))])
 def test_a_bad_destination_costs_no_other(
-    near: Way, opened: dl.Opened, kind: str, number: int, where: list[int], gso: bool
+    near: dl.Way, opened: dl.Opened, kind: str, number: int, where: list[int], gso: bool
 ) -> None:
     bad = beside(near, 9)
     near.near.ip(f"route add {kind} {bad}")
@@ -474,7 +442,7 @@ def test_a_bad_destination_costs_no_other(
 
 @pytest.mark.parametrize("gso", [True, False], ids=["gso", "plain"])
 def test_a_filtered_destination_is_told(
-    near: Way, opened: dl.Opened, tool: Callable[[str], str], version: int, gso: bool
+    near: dl.Way, opened: dl.Opened, tool: Callable[[str], str], version: int, gso: bool
 ) -> None:
     tool("nft")
     bad = beside(near, 9)
@@ -492,7 +460,7 @@ def test_a_filtered_destination_is_told(
 
 
 def test_what_a_far_filter_drops_is_not_known(
-    near: Way, opened: dl.Opened, tool: Callable[[str], str], version: int
+    near: dl.Way, opened: dl.Opened, tool: Callable[[str], str], version: int
 ) -> None:
     tool("nft")
     receiver, deaf = near.receiver(opened), near.receiver(opened)
@@ -506,7 +474,7 @@ def test_what_a_far_filter_drops_is_not_known(
     assert dl.rest(nf.DatagramBatch(deaf)) == []
 
 
-def test_all_kinds_of_trouble_in_one_batch(near: Way, opened: dl.Opened) -> None:
+def test_all_kinds_of_trouble_in_one_batch(near: dl.Way, opened: dl.Opened) -> None:
     addresses, wanted = [], []
     receiver = near.receiver(opened)
     for index, (kind, number) in enumerate(BAD.items()):
@@ -524,7 +492,7 @@ def test_all_kinds_of_trouble_in_one_batch(near: Way, opened: dl.Opened) -> None
     assert dl.heard(receiver, 4, timeout=2) == [datagrams[i] for i in (0, 2, 4, 7)]
 
 
-def test_segments_to_a_bad_destination(near: Way, opened: dl.Opened) -> None:
+def test_segments_to_a_bad_destination(near: dl.Way, opened: dl.Opened) -> None:
     bad = beside(near, 9)
     near.near.ip(f"route add unreachable {bad}")
     sender = nf.DatagramBatch(near.sender(opened))
@@ -535,7 +503,7 @@ def test_segments_to_a_bad_destination(near: Way, opened: dl.Opened) -> None:
 def test_the_mtu_of_the_path_is_learnt(hosts: lab.Hosts, opened: dl.Opened, version: int) -> None:
     """A's card takes 1,500 bytes, the way from R to B 1,280: what A learns of it makes fragments of segments."""
     near, far = ("198.18.1.1", "198.18.2.1") if version == 4 else ("2001:db8:1::1", "2001:db8:2::1")
-    way = Way(hosts.a, hosts.b, near, far)
+    way = dl.Way(hosts.a, hosts.b, near, far)
     receiver = nf.DatagramBatch(way.receiver(opened))
     sender = nf.DatagramBatch(way.sender(opened))
     datagrams = [dl.numbered(number, 1400) for number in range(100)]
@@ -554,7 +522,7 @@ def test_the_mtu_of_the_path_is_learnt(hosts: lab.Hosts, opened: dl.Opened, vers
 # --- a full way -----------------------------------------------------------------------------------------------------
 
 
-def narrow(way: Way, tool: Callable[[str], str]) -> None:
+def narrow(way: dl.Way, tool: Callable[[str], str]) -> None:
     """The near card sends 20 Mbit/s."""
     tool("tc")
     name = way.near.run("ip", "-o", "link", "show", "type", "veth").split(": ")[1].split("@")[0]
@@ -562,7 +530,7 @@ def narrow(way: Way, tool: Callable[[str], str]) -> None:
 
 
 @pytest.mark.parametrize("gso", [True, False], ids=["gso", "plain"])
-def test_a_full_socket_is_waited_for(near: Way, opened: dl.Opened, tool: Callable[[str], str], gso: bool) -> None:
+def test_a_full_socket_is_waited_for(near: dl.Way, opened: dl.Opened, tool: Callable[[str], str], gso: bool) -> None:
     narrow(near, tool)
     receiver, sock = near.receiver(opened), near.sender(opened)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 20_000)
@@ -575,7 +543,7 @@ def test_a_full_socket_is_waited_for(near: Way, opened: dl.Opened, tool: Callabl
     assert dl.heard(receiver, 1000, timeout=2) == datagrams
 
 
-def test_a_full_socket_is_waited_for_so_long(near: Way, opened: dl.Opened, tool: Callable[[str], str]) -> None:
+def test_a_full_socket_is_waited_for_so_long(near: dl.Way, opened: dl.Opened, tool: Callable[[str], str]) -> None:
     narrow(near, tool)
     receiver, sock = near.receiver(opened), near.sender(opened)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 20_000)

@@ -45,6 +45,7 @@ _WRITE_MAX = 16 << 20
 _SECONDS = 10.0
 _SECONDS_MAX = 1e6
 _BATCH = 64  # datagrams handed over at a time
+_ALONE = 2  # of them, in the beginning, that go one by one
 _ENDS, _END_WAIT = 10, 0.1  # how often the sink is asked for its report, and seconds it is waited for each time
 _TCP_WAIT = 5.0  # seconds until a sink must have read what is on its way
 _TICK = 0.2  # seconds between two looks at the clock
@@ -170,13 +171,16 @@ class _Blast:
         raise NotImplementedError
 
     def _turns(self, most: int, begin: float) -> Iterator[int]:
-        """How many to send next, `most` at a time, until all are sent or the time is over."""
+        """How many to send next, `most` at a time, until all are sent or the time is over.
+
+        The first few go alone: that nobody is there the kernel tells with the next call, if it is not in one with more.
+        """
         options = self._options
         pace = Pace(options.rate)
         left = SEQUENCES if options.count is None else options.count
         done = 0
         while done < left and time.monotonic() - begin < options.limit:
-            allowed = pace.allowed(done, min(most, left - done))
+            allowed = pace.allowed(done, min(most if done >= _ALONE else 1, left - done))
             if allowed:
                 yield allowed
                 done += allowed

@@ -310,36 +310,52 @@ static bool is_full(int error) { return error == EAGAIN || error == EWOULDBLOCK 
 /* Nothing can be sent by this socket at all. */
 static bool is_fatal(int error) { return error == EBADF || error == ENOTSOCK || error == EFAULT || error == EOPNOTSUPP; }
 
+/* Fills slots with datagrams, in runs except for the first `singles`; how many slots. */
+static uint32_t fill_slots(nf_sender *s, const nf_outgoing *d, size_t count, size_t singles,
+                           const nf_addresses *addresses)
+{
+    uint32_t slots = 0;
+    for (size_t i = 0; i < count && slots < s->slots; slots++) {
+        const uint32_t run = i < singles ? 1 : run_of(d + i, count - i);
+        fill(s, slots, d + i, run, addresses);
+        i += run;
+    }
+    return slots;
+}
+
 int nf_send_datagrams(nf_sender *s, int fd, const nf_outgoing *d, size_t count, const nf_addresses *addresses,
                       nf_progress *progress, nf_refused *refused, void *to)
 {
-    size_t singles = progress->done; /* up to here datagrams go one by one */
+    uint32_t slots = 0, slot = 0; /* filled, and the first of them that has not gone */
+    size_t singles = progress->no_gso ? count : 0; /* up to here datagrams go one by one */
     for (int calls = 0; progress->done < count; calls++) {
         if (calls == CALLS)
             return NF_SEND_MORE;
-        uint32_t slots = 0;
-        for (size_t i = progress->done; i < count && slots < s->slots; slots++) {
-            const uint32_t run = progress->no_gso || i < singles ? 1 : run_of(d + i, count - i);
-            fill(s, slots, d + i, run, addresses);
-            i += run;
+        if (slot == slots) {
+            const size_t done = progress->done;
+            slots = fill_slots(s, d + done, count - done, singles > done ? singles - done : 0, addresses);
+            slot = 0;
         }
-        int n = sendmmsg(fd, s->headers, slots, MSG_DONTWAIT);
-        for (int slot = 0; slot < n; slot++) {
+        const int n = sendmmsg(fd, s->headers + slot, slots - slot, MSG_DONTWAIT);
+        const int error = errno;
+        for (int i = 0; i < n; i++, slot++) {
             progress->done += s->datagrams[slot];
             progress->sent += s->datagrams[slot];
         }
         if (n >= 0)
             continue; /* it stops in front of one that is refused, and then the next call says why */
-        const int error = errno;
         if (is_full(error) || is_fatal(error))
             return error;
-        if (s->datagrams[0] > 1) {
+        if (s->datagrams[slot] > 1 && error != ECONNREFUSED) {
             /* The kernel cannot cut the piece (EIO: the card cannot sum it), it is cut larger than the path takes
-             * (EINVAL, EMSGSIZE), or there is an ICMP error of one before: one by one they may go. */
+             * (EINVAL, EMSGSIZE), or all of it is refused: one by one they may go. */
             progress->no_gso |= error == EIO || error == ENOPROTOOPT;
-            singles = progress->done + s->datagrams[0];
+            singles = progress->no_gso ? count : progress->done + s->datagrams[slot];
+            slots = slot = 0;
             continue;
         }
+        /* ECONNREFUSED is of one before, and would be of any that is sent now: it costs one. */
+        slot = s->datagrams[slot] > 1 ? slots : slot + 1;
         if (!refused(to, progress->done++, error))
             return ENOMEM;
     }
