@@ -44,7 +44,7 @@ net = {f"{PACKAGE}/kernels/nf_{name}.c" for name in ("icmp", "ping", "ping_socke
 netlink = {
     f"{PACKAGE}/kernels/nf_{name}.c" for name in ("netlink", "link", "sock_diag", "proc_net", "inodes", "owners")
 }
-sockets = {f"{PACKAGE}/kernels/nf_{name}.c" for name in ("datagrams", "frames", "stream")}
+sockets = {f"{PACKAGE}/kernels/nf_{name}.c" for name in ("datagrams", "frames", "stream", "wait")}
 parts = [("_core", kernels - tables - net - netlink - sockets), ("_arrow", set()), ("_tables", tables)]
 if sys.platform == "linux":
     parts += [("_net", net), ("_netlink", netlink), ("_sockets", sockets)]

@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import socket
+import sys
 from contextlib import suppress
 
 import netfast as nf
@@ -60,6 +61,9 @@ def main() -> None:
         asyncio.run(receive(parser.parse_args()))
     except OSError as error:
         raise SystemExit(f"asyncio_receiver: {error}") from None
+    except ValueError as error:  # a wrong address: 2, as argparse has it
+        print(f"asyncio_receiver: {error}", file=sys.stderr)
+        sys.exit(2)
     except KeyboardInterrupt:
         print("ended")
 

@@ -11,14 +11,15 @@ from __future__ import annotations
 
 import argparse
 import socket
+import sys
 
 import netfast as nf
 
 
 def main() -> None:
     options = arguments()
-    data = options.text.encode()
     try:
+        data = options.text.encode()
         # Create and connect; the with statement closes.
         with connected(options.protocol, options.address) as sock:
             sock.settimeout(options.timeout)
@@ -28,9 +29,12 @@ def main() -> None:
             else:
                 nf.send_all(sock, data)
                 answer = nf.recv_exactly(sock, len(data))  # a stream knows no borders: it may come in pieces
+        print(answer.decode())
     except (OSError, EOFError) as error:
         raise SystemExit(f"echo_client: {error}") from None
-    print(answer.decode())
+    except ValueError as error:  # a wrong address or text: 2, as argparse has it
+        print(f"echo_client: {error}", file=sys.stderr)
+        sys.exit(2)
 
 
 def arguments() -> argparse.Namespace:

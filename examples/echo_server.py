@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import os
 import socket
+import sys
 from pathlib import Path
 
 import netfast as nf
@@ -28,6 +29,9 @@ def main() -> None:
             serve_unix(options.address)
     except OSError as error:
         raise SystemExit(f"echo_server: {error}") from None
+    except (TypeError, ValueError, OverflowError) as error:  # a wrong address or port: 2, as argparse has it
+        print(f"echo_server: {error}", file=sys.stderr)
+        sys.exit(2)
     except KeyboardInterrupt:
         print("ended")
 
@@ -57,10 +61,13 @@ def serve_tcp(address: str, port: int) -> None:
 
 
 def echo(connection: socket.socket) -> None:
-    """Serves one client until it has sent all."""
-    with connection:
-        while data := connection.recv(65536):
-            connection.sendall(data)
+    """Serves one client until it has sent all, or is gone: that is no reason to end for the others."""
+    try:
+        with connection:
+            while data := connection.recv(65536):
+                connection.sendall(data)
+    except OSError as error:
+        print("client:", error, flush=True)
 
 
 def serve_udp(address: str, port: int) -> None:
@@ -69,7 +76,10 @@ def serve_udp(address: str, port: int) -> None:
         print("listening on", *server.getsockname()[:2], flush=True)
         while True:
             data, client = server.recvfrom(65536)
-            server.sendto(data, client)
+            try:
+                server.sendto(data, client)
+            except OSError as error:  # there may be no way back
+                print("client", *client[:2], error, flush=True)
 
 
 def serve_unix(path: str) -> None:

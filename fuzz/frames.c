@@ -35,7 +35,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     for (size_t i = 0; i < count; i++) {
         CHECK(whole[i].offset >= before && whole[i].offset + whole[i].size <= input.left);
         CHECK(whole[i].size <= rule.max_frame);
-        CHECK(!nf_frame_holds_delimiter(&rule, bytes + whole[i].offset, whole[i].size));
+        if (rule.delimiter_size) {
+            const uint8_t *frame_bytes = bytes + whole[i].offset;
+            CHECK(nf_frame_delimiter(&rule, frame_bytes, 0, whole[i].size) == whole[i].size);
+            CHECK(!nf_frame_overlaps_delimiter(&rule, frame_bytes, whole[i].size));
+        }
         before = whole[i].offset + whole[i].size;
     }
     /* A byte more at a time, a frame at a time. */

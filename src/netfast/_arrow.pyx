@@ -4,7 +4,7 @@
 No kernel runs here.  Sections: columns in, arrays out.
 """
 from cpython.buffer cimport PyBUF_FORMAT, PyBUF_SIMPLE, PyBUF_STRIDES, PyBuffer_Release, PyObject_GetBuffer
-from cpython.bytearray cimport PyByteArray_AS_STRING, PyByteArray_FromStringAndSize
+from cpython.bytearray cimport PyByteArray_AS_STRING, PyByteArray_FromStringAndSize, PyByteArray_Resize
 from cpython.bytes cimport PyBytes_AS_STRING
 from cpython.exc cimport PyErr_CheckSignals
 from cpython.pycapsule cimport PyCapsule_GetPointer, PyCapsule_New
@@ -99,7 +99,8 @@ cdef size_t find_nulls(Column column, size_t first, size_t n, const uint8_t* inn
 
 cpdef bytearray unwritten(size_t n):
     """A bytearray that has yet to be filled."""
-    made = PyByteArray_FromStringAndSize(NULL, <Py_ssize_t>n)
+    made = PyByteArray_FromStringAndSize(NULL, 0)
+    PyByteArray_Resize(made, <Py_ssize_t>n)      # made so large, CPython prints a SystemError beside the MemoryError
     nf.nf_advise_large(PyByteArray_AS_STRING(made), n)
     return made
 

@@ -1,8 +1,9 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False, embedsignature=False
 """The border to the kernels that move datagrams and frames.  Linux.
 
-Nothing here is public; `datagrams`, `frames` and `streams` are the faces.  Descriptors are the caller's.  A wait is in
-seconds: negative for ever, 0 not at all; no system call waits but poll.
+Nothing here is public; `datagrams`, `frames` and `streams` are the faces.  Sockets are the caller's, who may close one
+while we wait: its number may be another's then, so it is looked at again behind each wait.  A wait is in seconds:
+negative for ever, 0 not at all; no system call waits but poll.
 """
 from cpython.buffer cimport PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_FillInfo, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytearray cimport PyByteArray_AS_STRING
@@ -10,7 +11,7 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_Check, PyBytes_FromStringA
 from cpython.exc cimport PyErr_CheckSignals
 from cpython.list cimport PyList_GET_ITEM
 from cpython.object cimport PyObject
-from libc.errno cimport EAGAIN, EINTR, ENOBUFS, ENOMEM, errno
+from libc.errno cimport EAGAIN, EBADF, EINTR, ENOBUFS, ENOMEM, ESHUTDOWN, errno
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc, realloc
 from libc.string cimport memcmp, memcpy, memmove, memset
@@ -79,9 +80,10 @@ cdef enum:
     MOMENT = 1               # and of one for what poll does not tell
     POOL = 4                 # slabs that are kept for the next receives
     CHUNK = 1 << 16          # bytes that are read at a time at least
-    CHUNK_MAX = 1 << 20      # and at most, as long as the other side is faster than we are
+    CHUNK_MAX = 1 << 20      # of room that is kept once a large frame is gone
     FRAMES = 1024            # taken apart in one go
     SEGMENTS = 4096          # of a buffer that are sent in one go
+    SEARCHED = 1 << 22       # bytes in which a delimiter is looked for in one go
     ADDRESSES = 256          # parsed in one go
 
 SLOTS_MAX, DATAGRAM_MAX = nf.NF_SLOTS_MAX, nf.NF_DATAGRAM_MAX
@@ -95,22 +97,38 @@ cdef double seconds_now() noexcept:
     return <double>t.tv_sec + t.tv_nsec * 1e-9
 
 
+cdef int descriptor(object sock) except -1:
+    cdef int fd = sock.fileno()
+    if fd < 0:
+        raise_os(EBADF)
+    return fd
+
+
 cdef class Patience:
-    """How long a call may still wait for a descriptor: in slices, so that a signal is heard whenever it comes."""
+    """How long a call may still be at a socket: in slices, so that a signal is heard whenever it comes."""
+    cdef object sock
     cdef int fd
+    cdef double seconds
+    cdef double until        # of CLOCK_MONOTONIC, if there is an end
     cdef bint was_ready      # so said poll, the last time
-    cdef double until        # of CLOCK_MONOTONIC; negative: for ever
+    cdef bint hung_up        # nothing more will come
 
-    def __cinit__(self, int fd, double seconds):
-        self.fd = fd
-        self.until = seconds if seconds < 0 else seconds_now() + seconds
+    def __cinit__(self, sock, double seconds):
+        self.sock = sock
+        self.fd = descriptor(sock)
+        self.seconds = seconds
+        if seconds > 0:
+            self.until = seconds_now() + seconds
 
-    cdef void progressed(self) noexcept:
-        self.was_ready = False
+    cdef double left(self) noexcept:
+        return self.until - seconds_now() if self.seconds > 0 else SLICE * 1e-3
 
-    cdef double left(self, double seconds) noexcept:
-        """Of so many seconds: what is left, and as given where that is no time."""
-        return seconds if seconds <= 0 else max(1e-9, self.until - seconds_now())
+    cdef int goes_on(self) except -1:
+        """Between two pieces of the work: looks at signals and at the socket; False if the time is over."""
+        PyErr_CheckSignals()
+        if descriptor(self.sock) != self.fd:
+            raise_os(EBADF)
+        return self.left() > 0
 
     cdef int wait(self, bint write) except -1:
         """Waits until there is something to read, or room to write; False if the time is over.
@@ -118,28 +136,29 @@ cdef class Patience:
         Where poll said so the last time, and it was not true, a moment is waited: the kernel has no memory for more, a
         Unix socket that is not connected is always said to have room, and an error queue makes any socket ready.
         """
-        cdef double left = SLICE * 1e-3
-        cdef int status, milliseconds, fd = self.fd
-        while True:
-            PyErr_CheckSignals()
-            if self.until >= 0:
-                left = self.until - seconds_now()
-                if left <= 0:
-                    return False
+        cdef double left
+        cdef int status, milliseconds, fd = -1 if self.was_ready else self.fd
+        while self.seconds != 0 and self.goes_on():
+            left = self.left()
             milliseconds = MOMENT if self.was_ready else <int>min(SLICE, left * 1e3 + 1)
             with nogil:
-                status = nf.nf_wait(-1 if self.was_ready else fd, write, milliseconds)
-            if self.was_ready or status == 0:
-                self.was_ready = not self.was_ready
-                return True
+                status = nf.nf_wait(fd, write, milliseconds)
+            if status == EAGAIN and self.was_ready:
+                self.was_ready = False
+                return self.goes_on()
+            if status == 0 or status == nf.NF_HUNG_UP:
+                self.was_ready = True
+                self.hung_up = status == nf.NF_HUNG_UP
+                return self.goes_on()
             if status not in (EAGAIN, EINTR):
                 raise_os(status)
+        return False
 
 
 cdef raise_os(int error):
     if error == ENOMEM:
         raise MemoryError("no memory for the buffers of a socket")
-    raise OSError(error, os.strerror(error))
+    raise OSError(error, "the socket is closed" if error == EBADF else os.strerror(error))
 
 
 # ---- datagrams in
@@ -148,8 +167,8 @@ cdef class Slab:
     """Memory with the datagrams of one receive.  Whoever looks at it holds a reference: views of its bytes, too."""
     cdef nf.nf_slab* c
 
-    def __cinit__(self, uint32_t slots, uint32_t size):
-        self.c = nf.nf_slab_new(slots, size)
+    def __cinit__(self, uint32_t slots, uint32_t size, bint told):
+        self.c = nf.nf_slab_new(slots, size, told)
         if self.c == NULL:
             raise MemoryError(f"no memory for {slots} datagrams of {size:,} bytes")
 
@@ -206,7 +225,7 @@ cdef class Slab:
             to[i] = nf.nf_slab_stamp(self.c, &d)
         return made
 
-    def cut(self) -> bytearray:
+    def truncated(self) -> bytearray:
         """A byte each: 1 if it was longer than its slot."""
         cdef size_t i, n = nf.nf_slab_count(self.c)
         cdef bytearray made = unwritten(n)
@@ -228,7 +247,7 @@ cdef class Slab:
         cdef const sockaddr* a
         for i in range(n):
             a = self.sender(i, &size)
-            if size >= sizeof(sockaddr_in) and a.sa_family in (AF_INET, AF_INET6):
+            if is_four(a, size) or is_six(a, size):
                 to[i] = ntohs((<const sockaddr_in*>a).sin_port)      # at the same place in both
         return made
 
@@ -238,17 +257,16 @@ cdef class Slab:
         cdef Parsed made = Parsed(n)
         cdef const sockaddr* a
         cdef const sockaddr_in6* six
-        if n and self.sender(0, &size).sa_family == AF_INET6:
+        if any_six(self, n):
             made.widen([])
         for i in range(n):
             a = self.sender(i, &size)
             made.v4_at(i)[0] = 0
-            if size < sizeof(sockaddr_in):
-                made.holds_at(i)[0] = 0
-            elif a.sa_family == AF_INET:
+            made.holds_at(i)[0] = 0
+            if is_four(a, size):
                 made.holds_at(i)[0] = NF_IP4
                 made.v4_at(i)[0] = ntohl((<const sockaddr_in*>a).sin_addr.s_addr)
-            else:
+            elif is_six(a, size):
                 six = <const sockaddr_in6*>a
                 made.holds_at(i)[0] = NF_IP6
                 memcpy(made.packed_at(i)[0], six.sin6_addr.s6_addr, 16)
@@ -275,6 +293,24 @@ cdef class Slab:
         return made
 
 
+cdef bint is_four(const sockaddr* a, size_t size) noexcept:
+    return size >= sizeof(sockaddr_in) and a.sa_family == AF_INET
+
+
+cdef bint is_six(const sockaddr* a, size_t size) noexcept:
+    return size >= sizeof(sockaddr_in6) and a.sa_family == AF_INET6
+
+
+cdef bint any_six(Slab slab, size_t n) noexcept:
+    cdef size_t i, size
+    cdef const sockaddr* a
+    for i in range(n):
+        a = slab.sender(i, &size)
+        if is_six(a, size):
+            return True
+    return False
+
+
 cdef str card_name(uint32_t index):
     cdef char name[16]
     return os.fsdecode(<bytes>name) if if_indextoname(index, name) != NULL else str(index)
@@ -283,12 +319,14 @@ cdef str card_name(uint32_t index):
 cdef class Receiver:
     """Receives into slabs that nobody looks at any more."""
     cdef uint32_t slots, size
+    cdef bint told           # when each came, how many were dropped, in which pieces
     cdef bint waited         # for what came last
     cdef list pool
 
-    def __cinit__(self, uint32_t slots, uint32_t size):
+    def __cinit__(self, uint32_t slots, uint32_t size, bint told):
         self.slots = slots
         self.size = size
+        self.told = told
         self.pool = []
 
     cdef Slab free_slab(self):
@@ -296,47 +334,48 @@ cdef class Receiver:
         for i in range(len(self.pool)):
             if Py_REFCNT(PyList_GET_ITEM(self.pool, i)) == 1:    # the pool's own reference
                 return self.pool[i]
-        slab = Slab(self.slots, self.size)
+        slab = Slab(self.slots, self.size, self.told)
         self.pool.append(slab)
         if len(self.pool) > POOL:
             del self.pool[0]                                     # it lives as long as somebody looks at it
         return slab
 
-    def receive(self, int fd, double seconds) -> Slab | None:
+    def receive(self, sock, double seconds) -> Slab | None:
         """What is there, once something is; None if nothing came in time."""
         cdef Slab slab = self.free_slab()
-        cdef Patience patience = None
+        cdef Patience patience = Patience(sock, seconds)
+        cdef bint waits = self.waited and seconds != 0           # as the last time: spares a call that finds nothing
         cdef int n
-        if self.waited and seconds != 0:    # as the last time: spares a call that finds nothing
-            patience = Patience(fd, seconds)
-            self.waited = patience.wait(False)
+        self.waited = False
         while True:
-            with nogil:
-                n = nf.nf_slab_receive(slab.c, fd)
-            if n > 0:
-                self.waited = patience is not None
-                return slab
-            if n == -EINTR:
-                PyErr_CheckSignals()
-            elif n != -EAGAIN:
-                raise_os(-n)
-            elif seconds == 0:
-                return None
-            else:
-                patience = patience or Patience(fd, seconds)
+            if waits:
                 if not patience.wait(False):
                     return None
+                self.waited = True
+            with nogil:
+                n = nf.nf_slab_receive(slab.c, patience.fd)
+            if n > 0:
+                return slab
+            if n == -EINTR:
+                waits = False
+                patience.goes_on()
+            elif n != -EAGAIN:
+                raise_os(-n)
+            elif patience.hung_up or (seconds == 0 and nf.nf_wait(patience.fd, False, 0) == nf.NF_HUNG_UP):
+                raise_os(ESHUTDOWN)
+            else:
+                waits = True
 
 
-def receive_options(int fd, bint gro) -> None:
-    cdef int error = nf.nf_receive_options(fd, gro)
+def receive_options(sock, bint gro) -> None:
+    cdef int error = nf.nf_receive_options(descriptor(sock), gro)
     if error:
         raise_os(error)
 
 
-def drops(int fd) -> int:
+def drops(sock) -> int:
     """How many datagrams the kernel has dropped at a socket for want of room; -1 if it does not tell."""
-    return nf.nf_socket_drops(fd)
+    return nf.nf_socket_drops(descriptor(sock))
 
 
 # ---- buffers of others
@@ -521,19 +560,27 @@ cdef nf.c_bool note_refused(void* to, size_t index, int error) noexcept nogil:
 cdef class Sender:
     """Sends many datagrams a system call."""
     cdef nf.nf_sender* c
-    cdef public bint gso     # runs of equal datagrams go in one piece
-    cdef bint sending
+    cdef bint sending, knows_gso, uses_gso
 
-    def __cinit__(self, int fd, uint32_t slots):
+    def __cinit__(self, sock, uint32_t slots):
         self.c = nf.nf_sender_new(slots)
         if self.c == NULL:
             raise MemoryError(f"no memory to send {slots} datagrams at a time")
-        self.gso = nf.nf_knows_gso(fd)
+        self.uses_gso = self.knows_gso = nf.nf_knows_gso(descriptor(sock))
+
+    @property
+    def gso(self) -> bool:
+        """Runs of equal datagrams go in one piece.  Where the kernel knows nothing of it, they would arrive as one."""
+        return self.uses_gso
+
+    @gso.setter
+    def gso(self, bint allowed):
+        self.uses_gso = allowed and self.knows_gso
 
     def __dealloc__(self):
         nf.nf_sender_free(self.c)
 
-    def send(self, int fd, list datagrams, Addresses addresses, double seconds) -> tuple:
+    def send(self, sock, list datagrams, Addresses addresses, double seconds) -> tuple:
         """(sent, done, [(index, errno)]): all of it, unless the time is over.
 
         addresses: of each, or one for all; None for a connected socket.
@@ -552,41 +599,40 @@ cdef class Sender:
                 out[i].data = buffers.data[i]
                 out[i].size = <uint32_t>min(buffers.sizes[i], <size_t>1 << 31)      # too large either way
                 out[i].address = place
-            return self.send_all(fd, out, <size_t>buffers.n, addresses, seconds)
+            return self.send_on(Patience(sock, seconds), out, <size_t>buffers.n, addresses)
         finally:
             free(out)
 
-    def send_segments(self, int fd, object buffer, uint32_t segment, Addresses addresses, double seconds) -> tuple:
+    def send_segments(self, sock, buffer, uint32_t segment, Addresses addresses, double seconds) -> tuple:
         """The same of one buffer, cut every so many bytes."""
         cdef nf_outgoing out[SEGMENTS]
-        cdef Patience left = Patience(fd, seconds)
+        cdef Patience patience
         cdef Py_buffer view
         cdef size_t i, n, at = 0, all_sent = 0, all_done = 0
         cdef list errors = []
         PyObject_GetBuffer(buffer, &view, PyBUF_SIMPLE)
         try:
+            patience = Patience(sock, seconds)
             while at < <size_t>view.len:
-                PyErr_CheckSignals()
                 n = min(<size_t>SEGMENTS, (<size_t>view.len - at + segment - 1) // segment)
                 for i in range(n):
                     out[i].data = <const uint8_t*>view.buf + at + i * segment
                     out[i].size = <uint32_t>min(<size_t>segment, <size_t>view.len - at - i * segment)
                     out[i].address = 0
-                sent, done, refused = self.send_all(fd, out, n, addresses, left.left(seconds))
+                sent, done, refused = self.send_on(patience, out, n, addresses)
                 errors += [(all_done + index, error) for index, error in refused]
                 all_sent += sent
                 all_done += done
-                if done < n:
-                    break
                 at += n * segment
+                if done < n or not patience.goes_on():
+                    break
             return all_sent, all_done, errors
         finally:
             PyBuffer_Release(&view)
 
-    cdef tuple send_all(self, int fd, const nf_outgoing* out, size_t n, Addresses addresses, double seconds):
+    cdef tuple send_on(self, Patience patience, const nf_outgoing* out, size_t n, Addresses addresses):
         cdef nf.nf_addresses to
         cdef nf.nf_progress progress
-        cdef Patience patience = None
         cdef list errors = []
         cdef size_t before
         cdef int status
@@ -594,7 +640,7 @@ cdef class Sender:
             raise RuntimeError("somebody else is sending by this batch")
         memset(&to, 0, sizeof(to))
         memset(&progress, 0, sizeof(progress))
-        progress.no_gso = not self.gso
+        progress.no_gso = not self.uses_gso
         if addresses is not None:
             to = addresses.c
         self.sending = True
@@ -602,30 +648,38 @@ cdef class Sender:
             while True:
                 before = progress.done
                 with nogil:
-                    status = nf.nf_send_datagrams(self.c, fd, out, n, &to, &progress, note_refused, <void*>errors)
-                self.gso = self.gso and not progress.no_gso
+                    status = nf.nf_send_datagrams(self.c, patience.fd, out, n, &to, &progress, note_refused,
+                                                  <void*>errors)
+                self.uses_gso = self.uses_gso and not progress.no_gso
                 if status == 0:
                     break
+                if progress.done > before:
+                    patience.was_ready = False
                 if status == EINTR or status == nf.NF_SEND_MORE:
-                    PyErr_CheckSignals()
-                elif status in (EAGAIN, ENOBUFS):
-                    if seconds == 0:
+                    if not patience.goes_on():
                         break
-                    patience = patience or Patience(fd, seconds)
-                    if progress.done > before:
-                        patience.progressed()
+                elif status in (EAGAIN, ENOBUFS):
                     if not patience.wait(True):
                         break
                 else:
-                    raise_os(status)
+                    raise_after(status, progress.sent)
         finally:
             self.sending = False
         return progress.sent, progress.done, errors
 
 
+cdef raise_after(int error, sent):
+    """The error of a socket through which something had gone: so much."""
+    try:
+        raise_os(error)
+    except OSError as raised:
+        raised.sent = sent
+        raise
+
+
 # ---- streams
 
-def send_buffers(int fd, list items, str what, double seconds) -> tuple:
+def send_buffers(sock, list items, str what, double seconds) -> tuple:
     """Sends bytes-like objects one after the other: (bytes sent, errno or 0).  EAGAIN: the time is over."""
     cdef Buffers buffers = Buffers(items, what)
     cdef iovec* vectors = <iovec*>malloc(max(1, buffers.n) * sizeof(iovec))
@@ -640,73 +694,85 @@ def send_buffers(int fd, list items, str what, double seconds) -> tuple:
         memset(&s, 0, sizeof(s))
         s.buffers = vectors
         s.count = <size_t>buffers.n
-        status = send_on(fd, &s, seconds)
+        status = send_on(Patience(sock, seconds), &s)
         return s.sent, status
     finally:
         free(vectors)
 
 
-cdef int send_on(int fd, nf.nf_sending* s, double seconds) except -1:
+cdef int send_on(Patience patience, nf.nf_sending* s) except -1:
     """Sends until all is gone; 0 or errno, of which EAGAIN says that the time is over."""
-    cdef Patience patience = None
     cdef uint64_t before
     cdef int status
     while True:
         before = s.sent
         with nogil:
-            status = nf.nf_send_buffers(s, fd)
+            status = nf.nf_send_buffers(s, patience.fd)
+        if s.sent > before:
+            patience.was_ready = False
         if status == EINTR:
-            PyErr_CheckSignals()
-        elif status in (EAGAIN, ENOBUFS) and seconds != 0:
-            patience = patience or Patience(fd, seconds)
-            if s.sent > before:
-                patience.progressed()
+            if not patience.goes_on():
+                return EAGAIN
+        elif status in (EAGAIN, ENOBUFS):
             if not patience.wait(True):
                 return EAGAIN
         else:
             return status
 
 
-cdef ssize_t receive_some(int fd, uint8_t* to, size_t size, double seconds) except -2:
+cdef ssize_t receive_some(Patience patience, uint8_t* to, size_t size) except -2:
     """Bytes that came, 0 at the end; -1 if nothing came in time."""
-    cdef Patience patience = None
     cdef ssize_t n
     while True:
         with nogil:
-            n = recv(fd, to, size, MSG_DONTWAIT)
+            n = recv(patience.fd, to, size, MSG_DONTWAIT)
         if n >= 0:
+            patience.was_ready = False
             return n
         if errno == EINTR:
-            PyErr_CheckSignals()
+            patience.goes_on()
         elif errno != EAGAIN:
             raise_os(errno)
-        elif seconds == 0:
+        elif not patience.wait(False):
             return -1
-        else:
-            patience = patience or Patience(fd, seconds)
-            if not patience.wait(False):
-                return -1
 
 
-def receive_into(int fd, object buffer, double seconds) -> tuple:
-    """Fills a writable buffer: (bytes that came, whether the other side has ended).  Fewer than there is room for, and
-    no end: the time is over."""
-    cdef Py_buffer view
-    cdef Patience left = Patience(fd, seconds)
-    cdef Py_ssize_t done = 0
+cdef tuple receive_all(Patience patience, uint8_t* to, size_t size):
+    """Fills memory: (bytes that came, whether the other side has ended).  Fewer than there is room for, and no end: the
+    time is over."""
+    cdef size_t done = 0
     cdef ssize_t n
-    PyObject_GetBuffer(buffer, &view, PyBUF_WRITABLE)
+    while done < size:
+        n = receive_some(patience, to + done, min(size - done, <size_t>CHUNK_MAX))
+        if n <= 0:
+            return done, n == 0
+        done += <size_t>n
+        if not patience.goes_on():
+            break
+    return done, False
+
+
+def receive_exactly(sock, Py_ssize_t n, double seconds) -> tuple:
+    """So many bytes: (bytes, how many of them came, whether the other side has ended)."""
+    cdef bytes made = PyBytes_FromStringAndSize(NULL, n)
+    came, ended = receive_all(Patience(sock, seconds), <uint8_t*>PyBytes_AS_STRING(made), <size_t>n)
+    return made, came, ended
+
+
+def receive_into(sock, buffer, double seconds) -> tuple:
+    """Fills a writable buffer: (bytes that it has room for, how many came, whether the other side has ended)."""
+    cdef Py_buffer view
     try:
-        while done < view.len:
-            n = receive_some(fd, <uint8_t*>view.buf + done, <size_t>(view.len - done), left.left(seconds))
-            PyErr_CheckSignals()
-            if n <= 0:
-                return done, n == 0
-            done += n
-        return done, False
+        PyObject_GetBuffer(buffer, &view, PyBUF_WRITABLE)
+    except (TypeError, BufferError) as error:
+        raise type(error)(f"buffer is {type(buffer).__name__}; wanted contiguous bytes to write into") from None
+    try:
+        return view.len, *receive_all(Patience(sock, seconds), <uint8_t*>view.buf, <size_t>view.len)
     finally:
         PyBuffer_Release(&view)
 
+
+# ---- frames out of a stream
 
 cdef class Frames:
     """The frames of a stream: what was read and not yet taken, and what is left of a frame that was sent in part."""
@@ -714,8 +780,10 @@ cdef class Frames:
     cdef nf.nf_frame_cursor cursor
     cdef uint8_t* data
     cdef size_t end, room
-    cdef bint ended, receiving, sending
-    cdef bytes pending
+    cdef bint ended, receiving
+    cdef bytes rest          # the end of a frame whose beginning has been sent
+    cdef size_t rest_at      # what of that has been sent, too
+    cdef bint sending
 
     def __cinit__(self, int prefix, bint little_endian, bytes delimiter, uint64_t max_frame):
         memset(&self.rule, 0, sizeof(self.rule))
@@ -725,7 +793,7 @@ cdef class Frames:
         self.rule.delimiter_size = <uint8_t>len(delimiter)
         memcpy(self.rule.delimiter, PyBytes_AS_STRING(delimiter), len(delimiter))
         self.rule.max_frame = max_frame
-        self.pending = b""
+        self.rest = b""
 
     def __dealloc__(self):
         free(self.data)
@@ -733,8 +801,6 @@ cdef class Frames:
     def buffered(self) -> bytes:
         cdef size_t left = self.end - self.cursor.at
         return PyBytes_FromStringAndSize(<const char*>self.data + self.cursor.at, <Py_ssize_t>left)
-
-    # -- in
 
     cdef list split(self, size_t most):
         """The whole frames that have been read."""
@@ -770,18 +836,18 @@ cdef class Frames:
             self.data = grown
             self.room = room
 
-    def receive(self, int fd, size_t most, double seconds) -> list | None:
+    def receive(self, sock, size_t most, double seconds) -> list | None:
         """Frames, once there is one; [] at the end, None if none came in time."""
         if self.receiving:
             raise RuntimeError("somebody else is receiving from this stream")
         self.receiving = True
         try:
-            return self.received(fd, most, seconds)
+            return self.next_frames(Patience(sock, seconds), most)
         finally:
             self.receiving = False
 
-    cdef list received(self, int fd, size_t most, double seconds):
-        cdef Patience left = Patience(fd, seconds)
+    cdef list next_frames(self, Patience patience, size_t most):
+        cdef bint in_time = True
         cdef list frames
         cdef ssize_t n
         while True:
@@ -789,94 +855,121 @@ cdef class Frames:
             if frames:
                 return frames
             if self.cursor.too_large:
-                size = f"{self.cursor.needed:,}" if self.rule.prefix else f"more than {self.rule.max_frame:,}"
+                size = f"{self.cursor.length:,}" if self.rule.prefix else f"more than {self.rule.max_frame:,}"
                 raise ValueError(f"a frame has {size} bytes; {self.rule.max_frame:,} are the most that is taken")
             if self.ended and self.end > self.cursor.at:
                 raise EOFError(f"the stream ended inside a frame, of which {self.end - self.cursor.at:,} bytes came")
             if self.ended:
                 return []
-            PyErr_CheckSignals()
+            if not in_time:
+                return None
             self.make_room()
-            n = receive_some(fd, self.data + self.end, self.room - self.end, left.left(seconds))
+            n = receive_some(patience, self.data + self.end, self.room - self.end)
             if n < 0:
                 return None
             self.ended = n == 0
             self.end += <size_t>n
+            in_time = patience.goes_on()
 
-    # -- out
 
-    def send(self, int fd, list frames, double seconds) -> tuple:
-        """(frames sent, errno or 0); EAGAIN: the time is over.  What is left of the last goes with the next call."""
-        if self.sending:
+# ---- frames into a stream
+
+cdef class FrameSending:
+    """Frames on their way, however many calls that takes.  Each is two buffers: the prefix and itself, or itself and
+    the delimiter; in front of all goes what is left of one before."""
+    cdef Frames stream
+    cdef Buffers frames
+    cdef iovec* vectors
+    cdef uint8_t* prefixes
+    cdef nf.nf_sending s
+
+    def __cinit__(self, Frames stream, list frames):
+        """ValueError with the index for a frame that cannot be sent by the rule of the stream."""
+        cdef size_t n
+        if stream.sending:
             raise RuntimeError("somebody else is sending to this stream")
-        self.sending = True
-        try:
-            return self.sent(fd, Buffers(frames, "frame"), seconds)
-        finally:
-            self.sending = False
+        self.frames = Buffers(frames, "frame")
+        n = <size_t>self.frames.n
+        self.vectors = <iovec*>malloc((2 * n + 1) * sizeof(iovec))
+        self.prefixes = <uint8_t*>malloc(8 * n + 1)
+        if self.vectors == NULL or self.prefixes == NULL:
+            raise MemoryError(f"no memory to send {n:,} frames")
+        self.s.buffers = self.vectors
+        self.s.count = 2 * n + 1
+        self.fill(&stream.rule)
+        if stream.sending:                              # whoever made the frames
+            raise RuntimeError("somebody else is sending to this stream")
+        if stream.rest is None:
+            raise RuntimeError("there was no memory to keep the rest of a frame, and nothing more can be sent")
+        self.vectors[0] = iovec(PyBytes_AS_STRING(stream.rest) + stream.rest_at,
+                                <size_t>len(stream.rest) - stream.rest_at)
+        self.stream = stream
+        stream.sending = True
 
-    cdef check(self, Buffers frames):
-        cdef Py_ssize_t i
-        cdef uint64_t most = self.rule.max_frame
-        if self.rule.prefix and self.rule.prefix < 8:
-            most = min(most, (<uint64_t>1 << 8 * self.rule.prefix) - 1)
-        for i in range(frames.n):
-            if frames.sizes[i] > most:
-                raise ValueError(f"frame {i} has {frames.sizes[i]:,} bytes; {most:,} are the most")
-            if nf.nf_frame_holds_delimiter(&self.rule, frames.data[i], frames.sizes[i]):
-                raise ValueError(f"frame {i} holds the delimiter")
+    def __dealloc__(self):
+        free(self.vectors)
+        free(self.prefixes)
 
-    cdef tuple sent(self, int fd, Buffers frames, double seconds):
-        """Each frame is two buffers: the prefix and itself, or itself and the delimiter."""
-        cdef size_t n = <size_t>frames.n
-        cdef iovec* vectors
-        cdef uint8_t* prefixes
-        cdef nf.nf_sending s
-        cdef size_t i
-        cdef int status
-        self.check(frames)
-        vectors = <iovec*>malloc((2 * n + 1) * sizeof(iovec))
-        prefixes = <uint8_t*>malloc(8 * n + 1)
-        try:
-            if vectors == NULL or prefixes == NULL:
-                raise MemoryError(f"no memory to send {n:,} frames")
-            vectors[0] = iovec(<void*>PyBytes_AS_STRING(self.pending), <size_t>len(self.pending))
-            for i in range(n):
-                if self.rule.prefix:
-                    nf.nf_frame_prefix(&self.rule, frames.sizes[i], prefixes + 8 * i)
-                    vectors[2 * i + 1] = iovec(prefixes + 8 * i, self.rule.prefix)
-                    vectors[2 * i + 2] = iovec(<void*>frames.data[i], frames.sizes[i])
-                else:
-                    vectors[2 * i + 1] = iovec(<void*>frames.data[i], frames.sizes[i])
-                    vectors[2 * i + 2] = iovec(self.rule.delimiter, self.rule.delimiter_size)
-            memset(&s, 0, sizeof(s))
-            s.buffers = vectors
-            s.count = 2 * n + 1
-            try:
-                status = send_on(fd, &s, seconds)
-            finally:
-                i = self.keep_rest(&s, frames)
-            return i, status
-        finally:
-            free(vectors)
-            free(prefixes)
+    cdef fill(self, const nf.nf_frame_rule* rule):
+        cdef uint64_t most = rule.max_frame
+        cdef size_t i, size
+        if rule.prefix and rule.prefix < 8:
+            most = min(most, (<uint64_t>1 << 8 * rule.prefix) - 1)
+        for i in range(<size_t>self.frames.n):
+            if i % OBJECTS == 0:
+                PyErr_CheckSignals()
+            size = self.frames.sizes[i]
+            if size > most:
+                raise ValueError(f"frame {i} has {size:,} bytes; {most:,} are the most")
+            if rule.prefix:
+                nf.nf_frame_prefix(rule, size, self.prefixes + 8 * i)
+                self.vectors[2 * i + 1] = iovec(self.prefixes + 8 * i, rule.prefix)
+                self.vectors[2 * i + 2] = iovec(<void*>self.frames.data[i], size)
+            else:
+                if holds_delimiter(rule, self.frames.data[i], size):
+                    raise ValueError(f"frame {i} holds the delimiter")
+                self.vectors[2 * i + 1] = iovec(<void*>self.frames.data[i], size)
+                self.vectors[2 * i + 2] = iovec(<void*>rule.delimiter, rule.delimiter_size)
 
-    cdef size_t keep_rest(self, nf.nf_sending* s, Buffers frames):
-        """How many frames are gone, or will go before all others: what is left of one that was begun is kept."""
-        cdef size_t at = s.at, frame = (at - 1) // 2 if at else 0
+    def go_on(self, sock, double seconds) -> int:
+        """0 once all is sent, or errno; EAGAIN: the time is over."""
+        return send_on(Patience(sock, seconds), &self.s)
+
+    def end(self) -> int:
+        """How many frames are gone; what is left of one that was begun is kept, and counts as gone."""
+        cdef size_t at = self.s.at, frame = (at - 1) // 2 if at else 0
+        cdef Frames stream = self.stream
         cdef bytes rest = b""
+        stream.sending = False
         if at == 0:                                     # not even what was left before
-            self.pending = vector_bytes(&s.buffers[0])
+            stream.rest_at = <size_t>len(stream.rest) - self.vectors[0].iov_len
             return 0
-        if at == s.count:
-            self.pending = b""
-            return (s.count - 1) // 2
+        if at == self.s.count:
+            stream.rest, stream.rest_at = b"", 0
+            return (self.s.count - 1) // 2
+        stream.rest = None                              # until what follows has found its memory
         if at % 2 == 0:                                 # its first half is gone
-            rest = vector_bytes(&s.buffers[at])
-        elif s.buffers[at].iov_len < (self.rule.prefix or frames.sizes[frame]):
-            rest = vector_bytes(&s.buffers[at]) + vector_bytes(&s.buffers[at + 1])
-        self.pending = rest
+            rest = vector_bytes(&self.vectors[at])
+        elif self.vectors[at].iov_len < (stream.rule.prefix or self.frames.sizes[frame]):
+            rest = vector_bytes(&self.vectors[at]) + vector_bytes(&self.vectors[at + 1])
+        stream.rest, stream.rest_at = rest, 0
         return frame + 1 if rest else frame
+
+
+cdef int holds_delimiter(const nf.nf_frame_rule* rule, const uint8_t* data, size_t size) except -1:
+    """Whether a frame has it inside, or would have together with the one behind the frame."""
+    cdef size_t at = 0, end, found
+    while at < size:
+        end = min(size, at + SEARCHED)
+        with nogil:
+            found = nf.nf_frame_delimiter(rule, data, at, end)
+        if found < end:
+            return True
+        if end == size:
+            break
+        PyErr_CheckSignals()
+        at = end - rule.delimiter_size + 1
+    return nf.nf_frame_overlaps_delimiter(rule, data, size)
 
 
 cdef bytes vector_bytes(const iovec* v):

@@ -9,6 +9,10 @@ cdef extern from "<sys/uio.h>":
         void* iov_base
         size_t iov_len
 
+cdef extern from "nf_wait.h" nogil:
+    enum: NF_HUNG_UP
+    int nf_wait(int fd, c_bool write, int milliseconds)
+
 cdef extern from "nf_datagrams.h" nogil:
     enum: NF_SLOTS_MAX, NF_DATAGRAM_MAX
 
@@ -20,7 +24,7 @@ cdef extern from "nf_datagrams.h" nogil:
         uint32_t size
         uint32_t slot
 
-    nf_slab* nf_slab_new(uint32_t slots, uint32_t size)
+    nf_slab* nf_slab_new(uint32_t slots, uint32_t size, c_bool told)
     void nf_slab_free(nf_slab* slab)
     int nf_slab_receive(nf_slab* slab, int fd)
     size_t nf_slab_count(const nf_slab* slab)
@@ -61,7 +65,6 @@ cdef extern from "nf_datagrams.h" nogil:
     int nf_send_datagrams(nf_sender* sender, int fd, const nf_outgoing* datagrams, size_t count,
                           const nf_addresses* addresses, nf_progress* progress, nf_refused* refused, void* to)
     c_bool nf_knows_gso(int fd)
-    int nf_wait(int fd, c_bool write, int milliseconds)
 
 cdef extern from "nf_frames.h" nogil:
     ctypedef struct nf_frame_rule:
@@ -78,13 +81,14 @@ cdef extern from "nf_frames.h" nogil:
     ctypedef struct nf_frame_cursor:
         size_t at
         size_t searched
-        uint64_t needed
+        uint64_t length
         c_bool too_large
 
     size_t nf_frames_split(const nf_frame_rule* rule, nf_frame_cursor* cursor, const uint8_t* bytes, size_t size,
                            nf_frame* frames, size_t room)
     void nf_frame_prefix(const nf_frame_rule* rule, uint64_t size, uint8_t* prefix)
-    c_bool nf_frame_holds_delimiter(const nf_frame_rule* rule, const uint8_t* bytes, size_t size)
+    size_t nf_frame_delimiter(const nf_frame_rule* rule, const uint8_t* bytes, size_t start, size_t size)
+    c_bool nf_frame_overlaps_delimiter(const nf_frame_rule* rule, const uint8_t* bytes, size_t size)
 
 cdef extern from "nf_stream.h" nogil:
     ctypedef struct nf_sending:

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Literal
 
 from . import _arrow, _core
+from .checks import digits
 from .errors import AddressError
 from .registry import BLOCKS, CLASS_OF_CODE, CLASSES, IS_GLOBAL, KIND_OF_CODE, KINDS, Block
 from .threads import in_ranges, thread_count
@@ -86,16 +87,11 @@ class _Rows:
     def raise_invalid(self, row: int) -> None:
         """Raise what is wrong with a row."""
         if self.columns is None and not isinstance(self.items[row], (str, bytes)):
-            raise AddressError(_digits(operator.index(self.items[row])), 0, "integer below 0 or above 2**128 - 1", row)
+            raise AddressError(digits(operator.index(self.items[row])), 0, "integer below 0 or above 2**128 - 1", row)
         text = self.text(row)
         if text is not None:
             _core.parse_one(text, row)
         raise AddressError(str(text), 0, "not an address", row)
-
-
-def _digits(number: int) -> str:
-    """Decimal, but hexadecimal for what Python refuses to write in decimal."""
-    return str(number) if number.bit_length() <= 2048 else hex(number)
 
 
 def _is_collection(source: Any) -> bool:

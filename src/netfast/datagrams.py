@@ -7,7 +7,6 @@ puts together and takes apart (GSO and GRO), and makes no object a datagram unti
 from __future__ import annotations
 
 import ipaddress
-import operator
 import os
 import socket
 import struct
@@ -16,10 +15,11 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from . import _core
+from .checks import PORT_MAX, checked_int
+from .endpoints import read_path
 from .errors import AddressError
 from .linux import border
-from .ping_options import checked_int
-from .waits import UNSET, check_kind, descriptor, patience, raise_late, ready
+from .waits import UNSET, Turns, check_kind, listed, patience, raise_late
 
 if TYPE_CHECKING:
     import numpy as np
@@ -31,8 +31,6 @@ if TYPE_CHECKING:
 __all__ = ["DatagramBatch", "Datagrams", "SendResult"]
 
 _GRO_SLOT = 1 << 16  # bytes: the largest that the kernel puts together
-_MOMENT = 0.001  # seconds: a socket may be said to be ready for nothing, as one with an error queue is
-_UNIX_PATH_MAX = 107  # bytes: sun_path of unix(7) less its NUL
 _IP4_IN_6 = b"\0" * 10 + b"\xff\xff"
 
 
@@ -52,10 +50,6 @@ class SendResult(NamedTuple):
 class Datagrams:
     """What one receive brought, in order of arrival.
 
-    Attributes:
-        dropped: how many datagrams the kernel had dropped at the socket, for want of room, when the last of these came;
-            it counts to 2**32 and begins anew (SO_RXQ_OVFL, socket(7)).
-
     `datagrams[i]` is a memoryview of one, read-only; slices and iteration give these.  A view stays valid as long as
     anything holds it, or a part of it, or this object.  Columns are NumPy arrays, made when asked for.
 
@@ -70,13 +64,12 @@ class Datagrams:
         (3, b'three', [3, 3, 5], '127.0.0.1', 11)
     """
 
-    __slots__ = ("_is_unix", "_slab", "_view", "dropped")
+    __slots__ = ("_is_unix", "_slab", "_view")
 
     def __init__(self, slab: Slab, is_unix: bool) -> None:
         self._slab = slab
         self._view: memoryview | None = None
         self._is_unix = is_unix
-        self.dropped = slab.dropped()
 
     def __len__(self) -> int:
         return len(self._slab)
@@ -99,6 +92,12 @@ class Datagrams:
     def bytes_total(self) -> int:
         """The bytes of all."""
         return self._slab.bytes_total()
+
+    @property
+    def dropped(self) -> int:
+        """How many datagrams the kernel had dropped at the socket, for want of room, when the last of these came; it
+        counts to 2**32 and begins anew (SO_RXQ_OVFL, socket(7)).  What comes in one piece counts as one."""
+        return self._slab.dropped()
 
     def tolist(self) -> list[bytes]:
         """Copies of all."""
@@ -126,13 +125,13 @@ class Datagrams:
 
     @property
     def timestamps(self) -> NDArray[np.int64]:
-        """int64[n]: nanoseconds since the epoch, when the kernel received each; 0 where it does not tell."""
+        """int64[n]: nanoseconds since the epoch, when the kernel received each; 0 of Unix sockets."""
         return self._column(self._slab.stamps(), "int64")
 
     @property
     def truncated(self) -> NDArray[np.bool_]:
         """bool[n]: it was longer than `size`, and its end is lost."""
-        return self._column(self._slab.cut(), "bool")
+        return self._column(self._slab.truncated(), "bool")
 
     def _column(self, data: bytearray, dtype: str) -> NDArray[Any]:
         from .addresses import _view
@@ -156,7 +155,8 @@ class DatagramBatch:
         gso: whether runs of equal datagrams are sent in one piece, which the kernel cuts.  Set to False to forbid it;
             it becomes False where the kernel or the card cannot.
 
-    Memory: a receive takes memory that nobody looks at any more, or new one; `batch` times `size` bytes each.
+    Memory: a receive takes memory that nobody looks at any more, or new one: `batch` times `size` bytes each, of which
+    four are kept at most.  Descriptors that a peer passes through a Unix socket are not taken.
 
     Example:
         >>> import netfast as nf
@@ -178,12 +178,12 @@ class DatagramBatch:
         self._is_unix = sock.family == socket.AF_UNIX
         if gro and self._is_unix:
             raise ValueError("gro=True: Unix sockets have no GRO")
-        kernel.receive_options(descriptor(sock), bool(gro))
+        kernel.receive_options(sock, bool(gro))
         self._kernel = kernel
-        self._receiver = kernel.Receiver(slots, _GRO_SLOT if gro else length)
-        self._sender = kernel.Sender(descriptor(sock), slots)
-        self._drops_before = kernel.drops(descriptor(sock))
-        self._awaited = False
+        self._receiver = kernel.Receiver(slots, _GRO_SLOT if gro else length, not self._is_unix)
+        self._sender = kernel.Sender(sock, slots)
+        self._drops_before = kernel.drops(sock)
+        self._turns = Turns(sock, "batch")
 
     @property
     def sock(self) -> socket.socket:
@@ -199,8 +199,9 @@ class DatagramBatch:
 
     @property
     def dropped(self) -> int:
-        """How many datagrams the kernel has dropped at this socket for want of room since the batch was made."""
-        now = self._kernel.drops(descriptor(self.sock))
+        """How many datagrams the kernel has dropped at this socket for want of room since the batch was made.  What
+        comes in one piece counts as one."""
+        now = self._kernel.drops(self.sock)
         return 0 if self._is_unix or now < 0 else int(now - self._drops_before) % 2**32
 
     def __repr__(self) -> str:
@@ -214,27 +215,21 @@ class DatagramBatch:
         timeout: seconds to wait, None for ever; without it, as the socket is set.
 
         Raises TimeoutError if nothing came in time (BlockingIOError where the socket does not wait), and OSError as of
-        recv(2): of a connected socket an ICMP error, such as ConnectionRefusedError.
+        recv(2): of a connected socket an ICMP error, such as ConnectionRefusedError; ESHUTDOWN once it is shut down.
         """
-        number, seconds = patience(self.sock, timeout)
-        slab = self._receiver.receive(number, seconds)
+        seconds = patience(self.sock, timeout)
+        slab = self._receiver.receive(self.sock, seconds)
         if slab is None:
             raise_late("no datagram came", seconds, timeout)
         return Datagrams(slab, self._is_unix)
 
     async def arecv(self) -> Datagrams:
         """The same on the running event loop, which waits as long as it takes; to be cancelled costs no datagram."""
-        if self._awaited:
-            raise RuntimeError("somebody else is awaiting datagrams of this batch")
-        self._awaited = True
-        try:
-            pause = 0.0
-            while (slab := self._receiver.receive(descriptor(self.sock), 0.0)) is None:
-                await ready(self.sock, to_write=False, pause=pause)
-                pause = _MOMENT
-        finally:
-            self._awaited = False
-        return Datagrams(slab, self._is_unix)
+        with self._turns.taken(to_write=False):
+            await self._turns.breathe()
+            while (slab := self._receiver.receive(self.sock, 0.0)) is None:
+                await self._turns.ready(to_write=False)
+            return Datagrams(slab, self._is_unix)
 
     # -- out
 
@@ -251,12 +246,15 @@ class DatagramBatch:
         changes nothing of what arrives.
 
         Raises TypeError and ValueError, with the index, for what is no datagram or no address; OSError where nothing
-        can be sent at all.
+        can be sent at all, whose attribute `sent` says how many had gone.
+
+        An ICMP error of an earlier datagram, which a connected socket tells of, costs one datagram of a later call
+        (ECONNREFUSED).  One that comes in the middle of a system call is not told: the kernel forgets it.
         """
-        items = list(_iterable("datagrams", datagrams))
-        packed = self._packed(addresses, len(items))
-        number, seconds = patience(self.sock, timeout)
-        sent, done, errors = self._sender.send(number, items, packed, seconds)
+        items = listed("datagrams", datagrams)
+        packed = None if addresses is None else self._packed(addresses, len(items))
+        seconds = patience(self.sock, timeout)
+        sent, done, errors = self._sender.send(self.sock, items, packed, seconds)
         return self._result(sent, done, errors, len(items), seconds, timeout)
 
     def send_segments(
@@ -269,8 +267,8 @@ class DatagramBatch:
         length = checked_int("segment", segment, 1, self._kernel.DATAGRAM_MAX)
         count = -(-memoryview(buffer).nbytes // length)
         packed = None if address is None else self._one(address)
-        number, seconds = patience(self.sock, timeout)
-        sent, done, errors = self._sender.send_segments(number, buffer, length, packed, seconds)
+        seconds = patience(self.sock, timeout)
+        sent, done, errors = self._sender.send_segments(self.sock, buffer, length, packed, seconds)
         return self._result(sent, done, errors, count, seconds, timeout)
 
     def _result(
@@ -282,15 +280,14 @@ class DatagramBatch:
 
     # -- addresses
 
-    def _packed(self, addresses: Any, count: int) -> Addresses | None:
+    def _packed(self, addresses: Any, count: int) -> Addresses:
         """Of each of so many, or one for all, as the kernel has them."""
-        if addresses is None:
-            return None
         if _is_columns(addresses):
-            return self._of_columns(*addresses, count)
+            hosts, ports = addresses
+            return self._of_columns(hosts, ports, count)
         if _is_address(addresses):
             return self._one(addresses)
-        items = list(_iterable("addresses", addresses))
+        items = listed("addresses", addresses, "an iterable of one for each")
         made = self._places(count, len(items))
         if not self._is_unix:
             made.put_plain(items)
@@ -332,12 +329,6 @@ class DatagramBatch:
         return _unix_bytes(address, index) if self._is_unix else _ip_bytes(address, self.sock.family, index)
 
 
-def _iterable(what: str, items: Any) -> Any:
-    if isinstance(items, (str, bytes, bytearray, memoryview)) or not hasattr(items, "__iter__"):
-        raise TypeError(f"{what} is {type(items).__name__}; wanted an iterable of them")
-    return items
-
-
 def _is_columns(addresses: Any) -> bool:
     """(AddressArray, ports)."""
     from .addresses import AddressArray
@@ -352,24 +343,21 @@ def _is_address(addresses: Any) -> bool:
     return isinstance(addresses, tuple) and len(addresses) >= 2 and hasattr(addresses[1], "__index__")
 
 
-def _of(index: int | None) -> str:
+def _named(index: int | None) -> str:
     return "address" if index is None else f"address {index}"
 
 
 def _no_address(address: Any, index: int | None) -> TypeError:
-    return TypeError(f"{_of(index)} is {address!r:.60}; wanted (host, port), or a path of a Unix socket")
+    return TypeError(f"{_named(index)} is {address!r:.60}; wanted (host, port), or a path of a Unix socket")
 
 
 def _unix_bytes(path: Any, index: int | None) -> bytes:
     if not isinstance(path, (str, bytes, os.PathLike)):
         raise _no_address(path, index)
-    raw = os.fsencode(path)
-    if raw.startswith(b"@"):
-        raw = b"\0" + raw[1:]
-    most = _UNIX_PATH_MAX + raw.startswith(b"\0")  # which needs no NUL behind it
-    if not 1 <= len(raw) <= most:
-        raise ValueError(f"{_of(index)} has {len(raw)} bytes; a path of a Unix socket has 1 to {most}")
-    return struct.pack("=H", socket.AF_UNIX) + raw + (b"" if raw.startswith(b"\0") else b"\0")
+    name = read_path(path, _named(index))
+    if not name:
+        raise ValueError(f"{_named(index)} is {path!r}; wanted a path, or @name")
+    return struct.pack("=H", socket.AF_UNIX) + name + (b"" if name.startswith(b"\0") else b"\0")
 
 
 def _ip_bytes(address: Any, family: int, index: int | None) -> bytes:
@@ -380,42 +368,40 @@ def _ip_bytes(address: Any, family: int, index: int | None) -> bytes:
     version, value, zone = _parsed(host, index)
     if family == socket.AF_INET:
         if version != 4:
-            raise ValueError(f"{_of(index)}: {host} is IPv6, and the socket IPv4")
+            raise ValueError(f"{_named(index)}: {host} is IPv6, and the socket IPv4")
         return struct.pack("=H", family) + struct.pack(">HI8x", number, value)
     packed = _IP4_IN_6 + value.to_bytes(4, "big") if version == 4 else value.to_bytes(16, "big")
-    scope = int(more[1]) if len(more) == 2 else _scope(zone, index)
+    flow = checked_int(f"{_named(index)}: flow information", more[0], 0, 2**20 - 1) if more else 0
+    scope = checked_int(f"{_named(index)}: scope", more[1], 0, 2**32 - 1) if len(more) == 2 else 0
     return (
         struct.pack("=H", family)
-        + struct.pack(">HI", number, more[0] if more else 0)
+        + struct.pack(">HI", number, flow)
         + packed
-        + struct.pack("=I", scope)
+        + struct.pack("=I", scope or _scope(zone, index))
     )
 
 
 def _port(port: Any, index: int | None) -> int:
-    if isinstance(port, bool) or not hasattr(port, "__index__"):
-        raise TypeError(f"{_of(index)}: the port is {type(port).__name__}; wanted an int")
-    number = operator.index(port)
-    if not 0 <= number <= 65535:
-        raise ValueError(f"{_of(index)}: the port {number} is out of range (wanted 0 to 65535)")
-    return number
+    return checked_int(f"{_named(index)}: port", port, 0, PORT_MAX)
 
 
 def _parsed(host: Any, index: int | None) -> tuple[int, int, str | None]:
     if isinstance(host, (ipaddress.IPv4Address, ipaddress.IPv6Address)):
         host = str(host)
     if not isinstance(host, str):
-        raise TypeError(f"{_of(index)}: the host is {type(host).__name__}; wanted an IP address as text")
+        raise TypeError(f"{_named(index)}: the host is {type(host).__name__}; wanted an IP address as text")
     try:
         return _core.parse_one(host)
     except AddressError as error:
-        raise ValueError(f"{_of(index)}: {error}; names are not looked up") from None
+        raise ValueError(f"{_named(index)}: {error}; names are not looked up") from None
 
 
 def _scope(zone: str | None, index: int | None) -> int:
     if zone is None:
         return 0
     try:
-        return int(zone) if zone.isdecimal() else socket.if_nametoindex(zone)
+        if zone.isdecimal():
+            return checked_int(f"{_named(index)}: zone", int(zone), 0, 2**32 - 1)
+        return socket.if_nametoindex(zone)
     except OSError:
-        raise ValueError(f"{_of(index)}: there is no network card {zone!r}") from None
+        raise ValueError(f"{_named(index)}: there is no network card {zone!r}") from None

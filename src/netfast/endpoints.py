@@ -13,10 +13,10 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from . import _core
+from .checks import PORT_MAX, as_int, checked_port
 from .errors import AddressError
 from .ping_errors import PingError
 from .ping_hosts import _IP4, _Found, _literal, look_up, resolve_all
-from .ports import PORT_MAX, _integer, checked_port
 
 _FORMS = '"host:port", (host, port) or a port'
 _FAMILIES = {"inet": socket.AF_INET, "inet6": socket.AF_INET6}
@@ -71,7 +71,7 @@ def read_endpoint(address: Any, name: str = "address", *, least: int = 0) -> End
         return _of_text(address, name, least)
     if isinstance(address, (tuple, list)) and 2 <= len(address) <= 4:
         return _of_tuple(address, name, least)
-    if _integer(address) is None:
+    if as_int(address) is None:
         raise TypeError(f"{name} is {type(address).__name__}; wanted {_FORMS}")
     return Endpoint(None, checked_port(name, address, least=least))
 
@@ -102,7 +102,7 @@ def _of_tuple(parts: Any, name: str, least: int) -> Endpoint:
 
 
 def checked_scope(name: str, scope: Any) -> int:
-    number = _integer(scope)
+    number = as_int(scope)
     if number is None:
         raise TypeError(f"{name} is {type(scope).__name__}; wanted the index of an interface")
     if not 0 <= number <= 0xFFFF_FFFF:
@@ -114,7 +114,7 @@ def read_family(family: Any) -> int:
     """AF_INET, AF_INET6, or AF_UNSPEC for None."""
     if family is None:
         return socket.AF_UNSPEC
-    found = _FAMILIES.get(family) if isinstance(family, str) else _integer(family)
+    found = _FAMILIES.get(family) if isinstance(family, str) else as_int(family)
     if found is None or found not in _VERSIONS or found == socket.AF_UNSPEC:
         raise ValueError(f'family={family!r}: wanted "inet", "inet6", socket.AF_INET or socket.AF_INET6')
     return found
@@ -171,7 +171,7 @@ def _place(found: _Found, port: int) -> Place:
 
 # --- Unix ------------------------------------------------------------------------------------------------------------
 
-_UNIX_MAX = 107  # bytes of a path, for sun_path holds 108 with its NUL: unix(7)
+_UNIX_MAX = 107  # bytes of a path or an abstract name, for sun_path holds 108 with the NUL: unix(7)
 
 
 def read_path(path: Any, name: str = "path") -> bytes:
@@ -188,8 +188,9 @@ def read_path(path: Any, name: str = "path") -> bytes:
         encoded = b"\0" + encoded[1:] if len(encoded) > 1 else b""
     elif b"\0" in encoded:
         raise ValueError(f"{name}={path!r}: a path cannot hold a NUL")
-    if len(encoded) > _UNIX_MAX:
-        what = f"{len(encoded)} bytes, and a Unix socket has at most {_UNIX_MAX}"
+    size = len(encoded) - encoded.startswith(b"\0")
+    if size > _UNIX_MAX:
+        what = f"{size} bytes, and a Unix socket has at most {_UNIX_MAX}"
         raise OSError(errno.ENAMETOOLONG, f"{path_text(encoded)}: {what}")
     return encoded
 

@@ -8,10 +8,10 @@ import socket
 from collections.abc import Iterator
 from typing import Any
 
+from .checks import checked_int
 from .linux import border
-from .ping_options import checked_int
 from .streams import check_stream, raise_unsent
-from .waits import UNSET, descriptor, patience, raise_late, ready
+from .waits import UNSET, Turns, listed, patience, raise_late
 
 __all__ = ["FrameStream"]
 
@@ -58,8 +58,9 @@ class FrameStream:
         width, little_endian = _checked_prefix(prefix)
         most = checked_int("max_frame", max_frame, 1, 2**62)
         self.sock = sock
+        self._kernel = kernel
         self._frames = kernel.Frames(width, little_endian, _checked_delimiter(delimiter), most)
-        self._awaited = set[bool]()
+        self._turns = Turns(sock, "stream")
 
     def __repr__(self) -> str:
         return f"<FrameStream of {self.sock!r}>"
@@ -80,8 +81,8 @@ class FrameStream:
         are handed out first), TimeoutError, BlockingIOError where the socket does not wait, or OSError as of recv(2).
         """
         most = checked_int("max", max, 1, 2**31 - 1)
-        number, seconds = patience(self.sock, timeout)
-        frames: list[bytes] | None = self._frames.receive(number, most, seconds)
+        seconds = patience(self.sock, timeout)
+        frames: list[bytes] | None = self._frames.receive(self.sock, most, seconds)
         if frames is None:
             raise_late("no whole frame came", seconds, timeout)
         return frames
@@ -94,10 +95,12 @@ class FrameStream:
     async def arecv(self, max: int = 1024) -> list[bytes]:
         """`recv` on the running event loop, which waits as long as it takes."""
         most = checked_int("max", max, 1, 2**31 - 1)
-        while (frames := self._frames.receive(descriptor(self.sock), most, 0.0)) is None:
-            await self._ready(to_write=False)
-        found: list[bytes] = frames
-        return found
+        with self._turns.taken(to_write=False):
+            await self._turns.breathe()
+            while (frames := self._frames.receive(self.sock, most, 0.0)) is None:
+                await self._turns.ready(to_write=False)
+            found: list[bytes] = frames
+            return found
 
     # -- out
 
@@ -109,40 +112,29 @@ class FrameStream:
         where the socket does not wait, or OSError as of send(2): their attribute `sent` says how many frames are gone.
         If one of them went in part, the rest of it goes in front of what is sent next.
         """
-        items = _listed(frames)  # before the descriptor is looked up: whoever makes them may close the socket
-        number, seconds = patience(self.sock, timeout)
-        sent, error = self._frames.send(number, items, seconds)
+        seconds = patience(self.sock, timeout)
+        sending = self._kernel.FrameSending(self._frames, listed("frames", frames))
+        try:
+            error = sending.go_on(self.sock, seconds)
+        finally:
+            sent: int = sending.end()
         if error:
             raise_unsent(error, f"{sent:,} frames were sent, and no more", sent, seconds, timeout)
-        return int(sent)
+        return sent
 
     async def asend(self, frames: Any) -> int:
         """`send` on the running event loop, which waits as long as it takes."""
-        items = _listed(frames)
-        gone: int = 0
-        while True:
-            sent, error = self._frames.send(descriptor(self.sock), items[gone:], 0.0)
-            gone += sent
-            if error == 0:
-                return gone
-            if error != errno.EAGAIN:
-                raise_unsent(error, "", gone, 0.0, UNSET)
-            await self._ready(to_write=True)
-
-    async def _ready(self, *, to_write: bool) -> None:
-        if to_write in self._awaited:
-            raise RuntimeError("somebody else is awaiting this stream")
-        self._awaited.add(to_write)
-        try:
-            await ready(self.sock, to_write=to_write)
-        finally:
-            self._awaited.discard(to_write)
-
-
-def _listed(frames: Any) -> list[Any]:
-    if isinstance(frames, (str, bytes, bytearray, memoryview)) or not hasattr(frames, "__iter__"):
-        raise TypeError(f"frames is {type(frames).__name__}; wanted an iterable of bytes-like objects")
-    return list(frames)
+        with self._turns.taken(to_write=True):
+            sending = self._kernel.FrameSending(self._frames, listed("frames", frames))
+            try:
+                await self._turns.breathe()
+                while (error := sending.go_on(self.sock, 0.0)) == errno.EAGAIN:
+                    await self._turns.ready(to_write=True)
+            finally:
+                sent: int = sending.end()
+        if error:
+            raise_unsent(error, "", sent, 0.0, UNSET)
+        return sent
 
 
 def _checked_prefix(prefix: Any) -> tuple[int, bool]:

@@ -8,8 +8,9 @@ import socket
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Literal, NamedTuple
 
+from .checks import checked_port
 from .port_hosts import addresses_of, family_of, one_host
-from .ports import checked_port, checked_protocol, ephemeral_range, reserved_ports
+from .ports import checked_protocol, ephemeral_range, reserved_ports
 
 __all__ = ["find_free_port", "reserve_port"]
 

@@ -17,10 +17,11 @@ from collections.abc import AsyncGenerator, Generator
 from contextlib import ExitStack
 from typing import Any
 
+from .checks import checked_int, checked_seconds
 from .ping_errors import PingError, ping_error
 from .ping_hosts import Hosts, aread_hosts, raise_unresolvable, read_hosts
 from .ping_loops import Lease
-from .ping_options import COUNT_MAX, How, checked_int, checked_seconds, endless_or, how_of, spacing
+from .ping_options import COUNT_MAX, How, endless_or, how_of, spacing
 from .ping_results import PingEvent, PingResult, PingTable
 from .ping_runs import ALL, ERRORS, Run, result_of, unresolved
 from .threads import in_ranges, thread_count

@@ -12,6 +12,7 @@ import socket
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
+from .checks import checked_port
 from .linux import netlink
 from .netstat_table import PROTOCOLS, STATES, UNCONNECTED, ConnectionTable, Owners, Process, state_name
 
@@ -109,7 +110,7 @@ def port_owner(port: int, protocol: str = "tcp") -> list[Process]:
     """
     if protocol not in ("tcp", "udp"):
         raise ValueError(f"protocol={protocol!r}: wanted 'tcp' or 'udp'")
-    number = _checked_port("port", port)
+    number = checked_port("port", port, least=0)
     found = _sockets(protocol, functools.partial(_state_bits, None), number)
     pids = found.holders(_threads())
     if pids == []:
@@ -125,7 +126,7 @@ def port_owner(port: int, protocol: str = "tcp") -> list[Process]:
 
 def _table(kind: str, bits_of: Callable[[int], int], local_port: int | None, owners: bool) -> ConnectionTable:
     """bits_of: the states that are asked for, by transport."""
-    found = _sockets(kind, bits_of, None if local_port is None else _checked_port("local_port", local_port))
+    found = _sockets(kind, bits_of, None if local_port is None else checked_port("local_port", local_port, least=0))
     found.settle()
     return ConnectionTable(found, _owners(found.owners(_threads())) if owners else None)
 
@@ -150,12 +151,6 @@ def _wanted(kind: Any) -> Iterator[tuple[int, int]]:
     for transport in transports:
         for family in (socket.AF_UNIX,) if transport == _UNIX else families:
             yield transport, family
-
-
-def _checked_port(name: str, port: Any) -> int:
-    from .ports import checked_port
-
-    return checked_port(name, port, least=0)
 
 
 def _state_names(states: Any) -> tuple[str, ...] | None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import errno
 import ipaddress
-import operator
 import os
 import re
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, SupportsIndex
+from typing import Any, NamedTuple
 
 from . import _core
+from .checks import checked_flag, checked_int
 from .errors import AddressError
 from .linux import netlink
 from .nic_rows import Interface, InterfaceAddress, InterfaceFlags
@@ -52,24 +52,15 @@ class Step(NamedTuple):
 
 def checked_changes(up: Any, mtu: Any, hwaddr: Any, new_name: Any) -> Changes:
     """What can be checked without the card."""
-    if mtu is not None and not 1 <= (mtu := _whole("mtu", mtu)) < 2**31:
-        raise ValueError(f"mtu={mtu}: wanted 1 to {2**31 - 1} bytes")
-    changes = Changes(None if up is None else _flag("up", up), mtu, _hwaddr(hwaddr), _new_name(new_name))
+    changes = Changes(
+        None if up is None else checked_flag("up", up),
+        None if mtu is None else checked_int("mtu", mtu, 1, 2**31 - 1),
+        _hwaddr(hwaddr),
+        _new_name(new_name),
+    )
     if changes == (None,) * len(changes):
         raise ValueError("nothing to change: wanted up, mtu, hwaddr or new_name")
     return changes
-
-
-def _whole(what: str, value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, SupportsIndex):
-        raise TypeError(f"{what} is {type(value).__name__}; wanted an int")
-    return operator.index(value)
-
-
-def _flag(what: str, value: Any) -> bool:
-    if not isinstance(value, bool) and type(value).__name__ not in ("bool", "bool_"):  # of NumPy
-        raise TypeError(f"{what} is {type(value).__name__}; wanted True or False")
-    return bool(value)
 
 
 def _check_text(what: str, value: Any, example: str) -> None:
@@ -200,7 +191,7 @@ def checked_address(
         peer=None if far == local else far,  # the kernel keeps none then
         broadcast=_broadcast(broadcast, text, far or local, prefixlen),
         scope=_scope(scope, local),
-        flags=_NOPREFIXROUTE if _flag("noprefixroute", noprefixroute) else 0,
+        flags=_NOPREFIXROUTE if checked_flag("noprefixroute", noprefixroute) else 0,
         valid=valid,
         preferred=preferred,
     )
@@ -261,10 +252,7 @@ def _scope(scope: Any, local: bytes) -> int:
         if scope not in _SCOPES:
             raise ValueError(f"scope {scope!r}: wanted one of {', '.join(_SCOPES)}, or a number")
         return _SCOPES[scope]
-    number = _whole("scope", scope)
-    if not 0 <= number <= 255:
-        raise ValueError(f"scope={number}: wanted 0 to 255")
-    return number
+    return checked_int("scope", scope, 0, 255)
 
 
 def _lifetimes(valid: Any, preferred: Any) -> tuple[int | None, int | None]:
@@ -277,10 +265,7 @@ def _lifetimes(valid: Any, preferred: Any) -> tuple[int | None, int | None]:
 def _lifetime(what: str, value: Any, least: int) -> int | None:
     if value is None:
         return None
-    seconds = _whole(what, value)
-    if not least <= seconds <= _LIFETIME_MAX:
-        raise ValueError(f"{what}={seconds}: wanted {least} to {_LIFETIME_MAX} seconds, or None for ever")
-    return seconds
+    return checked_int(what, value, least, _LIFETIME_MAX, wanted="seconds, or None for ever")
 
 
 def checked_label(label: str | None, wanted: Address, name: str) -> bytes | None:

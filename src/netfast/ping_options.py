@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import errno
 import math
-import operator
 import os
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from .checks import checked_flag, checked_int, checked_number, checked_seconds
 from .ping_hosts import Hosts, source_address
 
 if TYPE_CHECKING:
     from ._net import Pinger
 
 COUNT_MAX = 2**31 - 1
-SECONDS_MAX = 1e6
 _PAYLOAD_MAX = 65507  # 65,535 less the headers of IPv4 and ICMP
 _FLOOD = 0.01  # with interval=0, the longest wait for a reply before the next probe: ping(8)'s flood
 _USUAL_RATE = 1000.0  # probes a second that no network minds; loopback takes what it is given
@@ -87,60 +86,20 @@ def how_of(
         size=checked_int("size", size, 0, _PAYLOAD_MAX),
         ttl=-1 if ttl is None else checked_int("ttl", ttl, 1, 255),
         tos=-1 if tos is None else checked_int("tos", tos, 0, 255),
-        dont_fragment=_flag("dont_fragment", dont_fragment),
+        dont_fragment=checked_flag("dont_fragment", dont_fragment),
         source=packed,
         source_scope=scope,
         interface=None if interface is None else _card(interface),
-        privileged=None if privileged is None else _flag("privileged", privileged),
+        privileged=None if privileged is None else checked_flag("privileged", privileged),
     )
     return how, family
 
 
-def checked_int(name: str, value: Any, least: int, most: int) -> int:
-    try:
-        number = operator.index(value)
-    except TypeError:
-        number = None
-    if number is None or _is_bool(value):
-        raise TypeError(f"{name} is {type(value).__name__}; wanted an int")
-    if not least <= number <= most:
-        raise ValueError(f"{name}={number}: wanted {least} to {most:,}")
-    return number
-
-
-def _is_bool(value: Any) -> bool:
-    return isinstance(value, bool) or type(value).__name__ in ("bool", "bool_")  # NumPy's is another
-
-
-def _flag(name: str, value: Any) -> bool:
-    if not _is_bool(value):
-        raise TypeError(f"{name} is {type(value).__name__}; wanted a bool")
-    return bool(value)
-
-
-def checked_seconds(name: str, value: Any, *, more_than_none: bool = False) -> float:
-    number = _number(name, value)
-    if not 0 <= number <= SECONDS_MAX or (more_than_none and number < 1e-9):
-        wanted = "more than 0" if more_than_none else "0 or more"
-        raise ValueError(f"{name}={value}: wanted {wanted} seconds, {SECONDS_MAX:,.0f} at most")
-    return number
-
-
 def _rate(value: Any) -> float:
-    number = _number("rate", value)
+    number = checked_number("rate", value)
     if not number >= 1e-6:
         raise ValueError(f"rate={value}: wanted probes a second, or math.inf")
     return number
-
-
-def _number(name: str, value: Any) -> float:
-    is_number = hasattr(value, "__float__") or hasattr(value, "__index__")
-    if isinstance(value, (str, bytes)) or _is_bool(value) or not is_number:
-        raise TypeError(f"{name} is {type(value).__name__}; wanted a number")
-    try:
-        return float(value)
-    except OverflowError:
-        raise ValueError(f"{name} is an int that is too large for a float") from None
 
 
 def _card(name: Any) -> bytes:

@@ -8,9 +8,10 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from .checks import SECONDS_MAX, checked_seconds
 from .ping_errors import PingError, ping_error
 from .ping_hosts import Hosts, read_hosts
-from .ping_options import COUNT_MAX, SECONDS_MAX, How, checked_seconds, endless_or, how_of, spacing
+from .ping_options import COUNT_MAX, How, endless_or, how_of, spacing
 from .ping_results import PingEvent, PingResult
 
 if TYPE_CHECKING:

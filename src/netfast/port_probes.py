@@ -25,12 +25,11 @@ from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing, suppress
 from typing import Any, Literal, NamedTuple
 
+from .checks import checked_int, checked_port, checked_seconds
 from .ping_errors import PingError, ping_error
 from .ping_hosts import _LOOPBACK, _Found, no_address
-from .ping_options import checked_int, checked_seconds
 from .port_hosts import Targets, family_of, one_host
 from .port_scan_table import CLOSED, ERROR, FILTERED, OPEN, STATES, PortScan
-from .ports import checked_port
 
 __all__ = ["is_port_open", "probe_port", "scan_ports", "wait_port"]
 

@@ -17,7 +17,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from . import _arrow
-from .addresses import _digits, _is_ndarray, _is_object_column
+from .addresses import _is_ndarray, _is_object_column
+from .checks import PORT_MAX, as_int, checked_port, digits
 from .plain_text import printable
 from .registry.services import PROTOCOLS, services
 
@@ -36,7 +37,6 @@ __all__ = [
     "service_port",
 ]
 
-PORT_MAX = 65_535
 # Each range by its name and its first number: it ends where the next begins.  The textbook's; RFC 6335 section 6.
 _TEXTBOOK = (("well-known", 0), ("dynamic", 1024))
 _IANA = (("system", 0), ("user", 1024), ("dynamic", 49_152))
@@ -205,26 +205,6 @@ def _number(port: Any, protocol: str | None) -> int:
         of = f" of {protocol}" if protocol else ""
         raise ValueError(f"no service{of} is registered with a port by the name {port!r}")
     return spans[0].start
-
-
-def checked_port(name: str, port: Any, *, least: int, wanted: str = "an int") -> int:
-    """A port number as int, or TypeError or ValueError with the argument's name."""
-    number = _integer(port)
-    if number is None:
-        raise TypeError(f"{name} is {type(port).__name__}; wanted {wanted}")
-    if not least <= number <= PORT_MAX:
-        raise ValueError(f"{name}={_digits(number)}: wanted {least} to {PORT_MAX}")
-    return number
-
-
-def _integer(value: Any) -> int | None:
-    """An integer of any type as int; None for anything else, and for a bool."""
-    if isinstance(value, bool):
-        return None
-    try:
-        return operator.index(value)
-    except TypeError:
-        return None
 
 
 def checked_protocol(protocol: Any, known: Sequence[str] = PROTOCOLS) -> str:
@@ -452,7 +432,7 @@ def classify_ports(
         invalid &= ~null
     if errors == "raise" and invalid.any():
         at = int(invalid.argmax())
-        shown = _digits(operator.index(numbers[at] if items is None else items[at]))
+        shown = digits(operator.index(numbers[at] if items is None else items[at]))
         raise ValueError(f"port {at} is {shown}: wanted 0 to {PORT_MAX}")
     ranges = _SCHEMES[scheme]
     codes = np.zeros(len(numbers), dtype=np.intp)
@@ -505,7 +485,7 @@ def _integers_of_items(given: list[Any]) -> _Integers:
 def _item(item: Any, index: int) -> int | None:
     if item is None or type(item).__name__ == "NAType":  # of pandas
         return None
-    number = _integer(item)
+    number = as_int(item)
     if number is None:
         raise TypeError(f"port {index} is {type(item).__name__}; wanted an int or None")
     return number

@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from typing import Any, Literal, NamedTuple
 
+from .checks import checked_int, checked_port, checked_seconds
 from .endpoints import (
     Endpoint,
     Place,
@@ -33,8 +34,6 @@ from .endpoints import (
 )
 from .free_ports import _ABSENT
 from .ping_hosts import source_address
-from .ping_options import checked_int, checked_seconds
-from .ports import checked_port
 
 __all__ = [
     "tcp_connect",

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import errno
 import socket
-from typing import Any
+from typing import Any, NoReturn
 
-from ._arrow import unwritten
+from .checks import checked_int
 from .linux import border
-from .ping_options import checked_int
 from .waits import UNSET, check_kind, patience, raise_late, raise_system
 
 _FAMILIES = (socket.AF_INET, socket.AF_INET6, socket.AF_UNIX)
@@ -45,8 +44,8 @@ def send_all(sock: socket.socket, buffers: Any, *, timeout: float | None = UNSET
     if isinstance(buffers, str):
         raise TypeError("buffers is str; wanted bytes, or an iterable of bytes-like objects")
     items = [buffers] if _is_buffer(buffers) else list(buffers)
-    number, seconds = patience(sock, timeout)
-    sent, error = kernel.send_buffers(number, items, "buffer", seconds)
+    seconds = patience(sock, timeout)
+    sent, error = kernel.send_buffers(sock, items, "buffer", seconds)
     if error:
         raise_unsent(error, f"{sent:,} bytes were sent, and no more", sent, seconds, timeout)
     return int(sent)
@@ -60,7 +59,7 @@ def _is_buffer(item: Any) -> bool:
     return True
 
 
-def raise_unsent(error: int, what: str, sent: int, seconds: float, timeout: Any) -> None:
+def raise_unsent(error: int, what: str, sent: int, seconds: float, timeout: Any) -> NoReturn:
     """The error of a send that did not end, with what had gone."""
     try:
         if error == errno.EAGAIN:
@@ -87,8 +86,12 @@ def recv_exactly(sock: socket.socket, n: int, *, timeout: float | None = UNSET) 
         ...     nf.recv_exactly(other, 4)
         b'hell'
     """
-    made = unwritten(checked_int("n", n, 0, 2**62))
-    recv_exactly_into(sock, made, timeout=timeout)
+    kernel = _kernel()
+    check_stream(sock)
+    wanted = checked_int("n", n, 0, 2**62)
+    seconds = patience(sock, timeout)
+    made, came, ended = kernel.receive_exactly(sock, wanted, seconds)
+    _check_all(came, wanted, ended, seconds, timeout)
     return bytes(made)
 
 
@@ -107,9 +110,12 @@ def recv_exactly_into(sock: socket.socket, buffer: Any, *, timeout: float | None
     """
     kernel = _kernel()
     check_stream(sock)
-    number, seconds = patience(sock, timeout)
-    wanted = memoryview(buffer).nbytes
-    came, ended = kernel.receive_into(number, buffer, seconds)
+    seconds = patience(sock, timeout)
+    wanted, came, ended = kernel.receive_into(sock, buffer, seconds)
+    _check_all(came, wanted, ended, seconds, timeout)
+
+
+def _check_all(came: int, wanted: int, ended: bool, seconds: float, timeout: Any) -> None:
     if ended:
         raise EOFError(f"the stream ended after {came:,} of {wanted:,} bytes")
     if came < wanted:

@@ -6,9 +6,14 @@ import errno
 import os
 import socket
 import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any, NoReturn
 
-from .ping_options import checked_seconds
+from .checks import checked_seconds
+
+_BREATH = 0.005  # seconds: so long a task may find what it wants, and let no other run
+_LOOK = 0.1  # seconds between two looks at whether the socket is still there
 
 
 class _Unset:
@@ -20,20 +25,12 @@ UNSET: Any = _Unset()
 FOREVER = -1.0
 
 
-def patience(sock: socket.socket, timeout: Any) -> tuple[int, float]:
-    """The descriptor, and the seconds to wait: negative for ever."""
-    number = descriptor(sock)
+def patience(sock: socket.socket, timeout: Any) -> float:
+    """The seconds to wait: negative for ever."""
     if timeout is UNSET:
         own = sock.gettimeout()
-        return number, FOREVER if own is None else own
-    return number, FOREVER if timeout is None else checked_seconds("timeout", timeout)
-
-
-def descriptor(sock: socket.socket) -> int:
-    number = sock.fileno()
-    if number < 0:
-        raise OSError(errno.EBADF, "the socket is closed")
-    return number
+        return FOREVER if own is None else own
+    return FOREVER if timeout is None else checked_seconds("timeout", timeout)
 
 
 def raise_late(what: str, seconds: float, timeout: Any) -> NoReturn:
@@ -43,42 +40,115 @@ def raise_late(what: str, seconds: float, timeout: Any) -> NoReturn:
     raise TimeoutError(errno.ETIMEDOUT, f"{what} within {seconds:g} s")
 
 
-def check_kind(sock: Any, families: tuple[int, ...], kind: int, what: str) -> None:
+def descriptor(sock: socket.socket) -> int:
+    number = sock.fileno()
+    if number < 0:
+        raise OSError(errno.EBADF, "the socket is closed")
+    return number
+
+
+def check_kind(sock: Any, families: Iterable[int], kind: int, what: str) -> None:
+    """As the kernel says, for a socket.socket may be made with any family and type for a descriptor."""
     if not isinstance(sock, socket.socket):
         raise TypeError(f"sock is {type(sock).__name__}; wanted a socket.socket")
     descriptor(sock)
     ssl = sys.modules.get("ssl")
     if ssl is not None and isinstance(sock, ssl.SSLSocket):
         raise ValueError("the socket is one of TLS, which this would go beneath")
-    if sock.family not in families or sock.type != kind:
-        raise ValueError(f"the socket is one of {sock.family.name} and {sock.type.name}; wanted {what}")
+    family = sock.getsockopt(socket.SOL_SOCKET, socket.SO_DOMAIN)
+    found = sock.getsockopt(socket.SOL_SOCKET, socket.SO_TYPE)
+    if family not in families or found != kind:
+        raise ValueError(f"the socket is one of {_names(family, found)}; wanted {what}")
+    if (sock.family, sock.type) != (family, found):
+        made = _names(sock.family, sock.type)
+        raise ValueError(f"the socket is one of {_names(family, found)}, and was made as one of {made}")
+
+
+def _names(family: int, kind: int) -> str:
+    return f"{_name(socket.AddressFamily, family)} and {_name(socket.SocketKind, kind)}"
+
+
+def _name(names: Any, number: int) -> str:
+    try:
+        return str(names(number).name)
+    except ValueError:
+        return str(int(number))
+
+
+def listed(what: str, items: Any, wanted: str = "an iterable of bytes-like objects") -> list[Any]:
+    if isinstance(items, (str, bytes, bytearray, memoryview)) or not hasattr(items, "__iter__"):
+        raise TypeError(f"{what} is {type(items).__name__}; wanted {wanted}")
+    return list(items)
 
 
 def raise_system(error: int) -> NoReturn:
     raise OSError(error, os.strerror(error))
 
 
-async def ready(sock: socket.socket, *, to_write: bool, pause: float = 0.0) -> None:
-    """Waits on the running event loop until there is something to read, or room to write; `pause` seconds at least.
+class Turns:
+    """One task at a time in each direction of a socket, which others wait beside."""
 
-    By a descriptor of its own, for a loop has one reader for each, which may be somebody else's.
-    """
-    import asyncio
+    def __init__(self, sock: socket.socket, what: str) -> None:
+        self._sock = sock
+        self._what = what
+        self._taken = set[bool]()
+        self._ran = 0.0  # when other tasks last could
 
-    if pause:
-        await asyncio.sleep(pause)
-    loop = asyncio.get_running_loop()
-    number = os.dup(descriptor(sock))
-    come = loop.create_future()
-    add, remove = (loop.add_writer, loop.remove_writer) if to_write else (loop.add_reader, loop.remove_reader)
+    @contextmanager
+    def taken(self, *, to_write: bool) -> Iterator[None]:
+        """RuntimeError while another task is at it."""
+        if to_write in self._taken:
+            raise RuntimeError(f"somebody else is awaiting this {self._what}")
+        self._taken.add(to_write)
+        try:
+            yield
+        finally:
+            self._taken.discard(to_write)
 
-    def tell() -> None:
-        if not come.done():
-            come.set_result(None)
+    async def breathe(self) -> None:
+        """Lets other tasks run, if none could for a while: whoever always finds something never waits."""
+        import asyncio
 
-    add(number, tell)
-    try:
-        await come
-    finally:
-        remove(number)
-        os.close(number)
+        loop = asyncio.get_running_loop()
+        if loop.time() - self._ran > _BREATH:
+            await asyncio.sleep(0)
+            self._ran = loop.time()
+
+    async def ready(self, *, to_write: bool) -> None:
+        """Waits on the running event loop until there is something to read, or room to write; OSError if the socket is
+        closed meanwhile.
+
+        By a descriptor of its own, for a loop has one reader for each, which may be somebody else's.
+        """
+        import asyncio
+
+        loop = asyncio.get_running_loop()
+        come = loop.create_future()
+        number = descriptor(self._sock)
+        own = os.dup(number)
+        add, remove = (loop.add_writer, loop.remove_writer) if to_write else (loop.add_reader, loop.remove_reader)
+
+        later: asyncio.TimerHandle
+
+        def tell() -> None:
+            if not come.done():
+                come.set_result(None)
+
+        def look() -> None:
+            nonlocal later
+            if self._sock.fileno() == number:
+                later = loop.call_later(_LOOK, look)
+            elif not come.done():
+                come.set_exception(OSError(errno.EBADF, "the socket is closed"))
+
+        later = loop.call_later(_LOOK, look)
+        try:
+            add(own, tell)
+            try:
+                await come
+            finally:
+                remove(own)
+        finally:
+            later.cancel()
+            os.close(own)
+            self._ran = loop.time()

@@ -1,5 +1,6 @@
 """`netfast blast` and `netfast sink`, one at each end."""
 
+import errno
 import json
 import random
 import re
@@ -9,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -18,7 +20,7 @@ from hypothesis import given, strategies as st
 import netfast as nf
 from cli.servers import address_of, ended, interrupted
 from net import lab
-from netfast.cli import _traffic
+from netfast.cli import _traffic, blast
 from netfast.cli._traffic import DATA, END, HEADER, PING, REPORT, Pace, Tally, header, read_mark, report_of
 
 Command = Callable[..., Any]
@@ -136,10 +138,22 @@ def test_headers() -> None:
 @pytest.mark.parametrize(
     "said",
     [b"", b"{", b"[]", b"{}", b'{"seconds": 1}', b'{"seconds": "1", "bytes": 1}', b'{"seconds": NaN, "bytes": 1}',
-     b'{"seconds": 1, "bytes": Infinity}', b'{"seconds": true, "bytes": 1}', b"\xff", b"[" * 5000],
+     b'{"seconds": 1, "bytes": Infinity}', b'{"seconds": true, "bytes": 1}', b"\xff", b"[" * 5000,
+     b'{"seconds": -1, "bytes": 1}', b'{"seconds": 1e10, "bytes": 1}', b'{"seconds": 1e-320, "bytes": 1}',
+     b'{"seconds": 1%s, "bytes": 1}' % (b"0" * 400), b'{"seconds": 1, "bytes": 1.5}', b'{"seconds": 1, "bytes": -1}',
+     b'{"seconds": 1, "bytes": 9223372036854775808}', b'{"seconds": 1, "bytes": 1, "lost": -1}',
+     b'{"seconds": 1, "bytes": 1, "lost": null}', b'{"seconds": 1, "bytes": 1, "datagrams": 1.0}',
+     b'{"seconds": 1, "bytes": 1, "duplicates": 1%s}' % (b"0" * 400), b'{"seconds": 1, "bytes": 1, "loss": 1e400}'],
 )  # fmt: skip
 def test_reports_that_are_none(said: bytes) -> None:
     assert report_of(header(REPORT, 0) + said) is None
+
+
+@pytest.mark.parametrize("seconds", [0, 0.0, 1e-9, 1, 2.5, 1e9])
+@pytest.mark.parametrize("more", [{}, {"datagrams": 2**63 - 1, "lost": 2**63 - 1, "loss": 0.5, "reordered": 0}])
+def test_reports_that_are_some(seconds: float, more: dict[str, float]) -> None:
+    said = {"seconds": seconds, "bytes": 2**63 - 1, **more}
+    assert report_of(_traffic.report(said)) == said
 
 
 def test_percentiles() -> None:
@@ -278,6 +292,126 @@ def test_who_is_no_sink(cli: Command, udp: socket.socket) -> None:
     assert run.err == f"netfast: {address}: nothing has come back, as of a netfast sink\n"
 
 
+@pytest.fixture
+def peer(udp: socket.socket) -> Iterator[Callable[[Callable[[tuple[str, int]], object]], str]]:
+    """Somebody who sends pings back, and does as told with the address of who says the end: where that is."""
+    threads: list[threading.Thread] = []
+
+    def begin(at_the_end: Callable[[tuple[str, int]], object]) -> str:
+        def run() -> None:
+            while True:
+                data, sender = udp.recvfrom(2000)
+                found = read_mark(data)
+                assert found is not None
+                if found[0] == END:
+                    at_the_end(sender)
+                    return
+                if found[0] == PING:
+                    udp.sendto(data, sender)
+
+        threads.append(threading.Thread(target=run))
+        threads[-1].start()
+        return f"127.0.0.1:{udp.getsockname()[1]}"
+
+    yield begin
+    for thread in threads:
+        thread.join(20)
+        assert not thread.is_alive()
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        '{"seconds":1,"bytes":1%s}' % ("0" * 400),
+        '{"seconds":1%s,"bytes":1}' % ("0" * 400),
+        '{"seconds":1,"bytes":1,"lost":1%s}' % ("0" * 400),
+        '{"seconds":1e-320,"bytes":1}',
+    ],
+    ids=["bytes", "seconds", "lost", "no time"],
+)
+@pytest.mark.parametrize("options", [(), ("--json",)])
+def test_absurd_reports_are_none(
+    cli: Command, peer: Command, udp: socket.socket, said: str, options: tuple[str, ...]
+) -> None:
+    address = peer(lambda sender: udp.sendto(header(REPORT, 0) + said.encode(), sender))
+    run = cli("blast", "udp", address, "--count", 1, *options)
+    assert run.code == 0
+    if options:
+        assert (json.loads(run.out)["sink"], run.err) == (None, "")
+    else:
+        assert (len(rows(run.out)), run.err) == (2, f"netfast: {address}: no report has come, as of a netfast sink\n")
+
+
+def test_a_report_of_no_time(cli: Command, peer: Command, udp: socket.socket) -> None:
+    said = {"seconds": 0, "bytes": 1400, "datagrams": 1, "lost": 0}
+    address = peer(lambda sender: udp.sendto(_traffic.report(said), sender))
+    run = cli("blast", "udp", address, "--count", 1)
+    assert (run.code, run.err) == (0, "")
+    assert rows(run.out)[-1][3:] == ["0", "0.000", "0 (0.00%)", "received by the sink"]
+
+
+def test_a_sink_takes_no_less_than_no_time(start: Start, udp: socket.socket) -> None:
+    sink = start("sink", *UDP)
+    address = at(address_of(sink))
+    for data in (header(DATA, 0), header(END, 1)):
+        udp.sendto(data, address)
+    report = report_of(udp.recv(1000))
+    assert report is not None
+    assert (report["seconds"], report["datagrams"]) == (0, 1)
+    assert ended(sink)[0] == 0
+
+
+@pytest.mark.parametrize("options", [(), ("--ping",)])
+def test_who_never_stops_talking_is_no_sink(
+    cli: Command, peer: Command, udp: socket.socket, options: tuple[str, ...]
+) -> None:
+    """What is no report does not make the wait for one longer."""
+    over = threading.Event()
+
+    def flood(sender: tuple[str, int]) -> None:
+        until = time.monotonic() + 10
+        while not over.wait(0.02) and time.monotonic() < until:
+            udp.sendto(b"chargen", sender)
+
+    address = peer(flood)
+    begin = time.monotonic()
+    run = cli("blast", "udp", address, "--count", 3, *options)
+    took = time.monotonic() - begin
+    over.set()
+    assert run.code == 0
+    assert took < 5
+
+
+@pytest.mark.parametrize(("refused", "said"), [(1, "1 datagram was"), (2, "2 datagrams were")])
+def test_what_the_kernel_refuses(
+    cli: Command, udp: socket.socket, monkeypatch: pytest.MonkeyPatch, refused: int, said: str
+) -> None:
+    send_segments = nf.DatagramBatch.send_segments
+    refusals = iter(range(refused))
+
+    def send(batch: nf.DatagramBatch, *arguments: Any) -> nf.SendResult:
+        if next(refusals, None) is not None:
+            return nf.SendResult(0, [(0, errno.EPERM)])
+        return send_segments(batch, *arguments)
+
+    monkeypatch.setattr(nf.DatagramBatch, "send_segments", send)
+    address = f"127.0.0.1:{udp.getsockname()[1]}"
+    run = cli("blast", "udp", address, "--count", 3)
+    assert (run.code, rows(run.out)[1][1]) == (0, str(3 - refused))
+    assert run.err.endswith(f"netfast: {address}: {said} not sent: Operation not permitted\n")
+
+
+@pytest.mark.parametrize(("strangers", "said"), [(1, "1 was"), (2, "2 were")])
+def test_what_others_send(start: Start, udp: socket.socket, strangers: int, said: str) -> None:
+    sink = start("sink", *UDP)
+    address = at(address_of(sink))
+    for _ in range(strangers):
+        udp.sendto(b"x", address)
+    udp.sendto(header(END, 0), address)
+    code, out, _ = ended(sink)
+    assert (code, out.decode().splitlines()[-1]) == (0, f"{said} not sent by blast")
+
+
 def test_across_a_router_that_loses(require: Command, tool: Command) -> None:
     """What a firewall on the way drops is what the sink misses."""
     lab.check(require, tool)
@@ -350,6 +484,31 @@ def test_a_sink_that_does_not_read(netfast: Command) -> None:
         assert time.monotonic() - begin < 15
     assert run.code == 0
     assert "no report has come" in run.err
+
+
+def test_a_server_that_never_stops_talking(cli: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its words are no report, however long they go on."""
+    monkeypatch.setattr(blast, "_TCP_WAIT", 0.5)
+    with nf.tcp_listen("127.0.0.1:0") as server:
+        over = threading.Event()
+
+        def chatter() -> None:
+            connection, _ = server.accept()
+            until = time.monotonic() + 10
+            with connection, suppress(OSError):
+                while not over.wait(0.02) and time.monotonic() < until:
+                    connection.sendall(b"x")
+
+        thread = threading.Thread(target=chatter)
+        thread.start()
+        begin = time.monotonic()
+        run = cli("blast", f"127.0.0.1:{server.getsockname()[1]}", "--count", 1)
+        took = time.monotonic() - begin
+        over.set()
+        thread.join(20)
+    assert run.code == 0
+    assert "no report has come" in run.err
+    assert took < 5
 
 
 def test_a_sink_takes_anything(start: Start) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import threading
@@ -146,9 +147,9 @@ def test_hexadecimal(start: Start) -> None:
 def test_datagrams(start: Start, udp: socket.socket) -> None:
     process = start("listen", "-v", "udp", "127.0.0.1:0")
     address = address_of(process)
-    for data in (b"one\n", b"", b"two\n"):
+    for data in (b"one", b"", b"\n", b"two\n"):
         udp.sendto(data, at(address))
-        assert line_of(process) == f"127.0.0.1:{udp.getsockname()[1]}: {len(data)} bytes"
+        assert line_of(process) == f"127.0.0.1:{udp.getsockname()[1]}: {len(data)} byte{'s' * (len(data) != 1)}"
     assert interrupted(process)[:2] == (0, b"one\ntwo\n")
 
 
@@ -252,6 +253,26 @@ def test_messages(start: Start, netfast: Command, kind: str) -> None:
     assert (run.code, run.out, run.err) == (0, "", "")
     _, out, _ = interrupted(process) if kind == "dgram" else ended(process)
     assert [json.loads(line)["text"] for line in out.splitlines()] == ["one\n", "two"]
+
+
+@pytest.mark.parametrize("at_once", [False, True])
+def test_a_message_of_no_bytes_is_not_the_end(start: Start, first_line: Command, at_once: bool) -> None:
+    """Whether the client is still there as it is read, or has gone already."""
+    name = f"@netfast.test.listen.{os.getpid()}.empty"
+    process = start("listen", "-v", "--json", "--type", "seqpacket", name)
+    address_of(process)
+    messages = ["one", "", "", "two", "", "three"]
+    with closing(socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)) as client:
+        if at_once:
+            process.send_signal(signal.SIGSTOP)
+        client.connect("\0" + name[1:])
+        for text in messages:
+            client.send(text.encode())
+            if not at_once:
+                assert json.loads(first_line(process))["text"] == text
+    process.send_signal(signal.SIGCONT)
+    code, out, _ = ended(process)
+    assert (code, [json.loads(line)["text"] for line in out.splitlines()]) == (0, messages * at_once)
 
 
 # --- how it ends -----------------------------------------------------------------------------------------------------

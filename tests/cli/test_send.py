@@ -133,6 +133,24 @@ def test_refused(cli: Command, tmp_path: Path) -> None:
     assert cli("send", path, "x") == (2, "", f"netfast: {tmp_path}/no\\x1b: No such file or directory\n")
 
 
+def test_an_answer_of_no_bytes_is_not_the_end(cli: Command) -> None:
+    name = f"@netfast.test.send.{os.getpid()}.empty"
+    with nf.unix_socket(name, type="seqpacket", listen=1) as server:
+        server.settimeout(10)
+
+        def answer() -> None:
+            connection, _ = server.accept()
+            with connection:
+                assert connection.recv(100) == b"hello\n"
+                for text in (b"", b"one\n", b"", b"two\n"):
+                    connection.send(text)
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        assert cli("send", "--type", "seqpacket", name, "hello") == (0, "one\ntwo\n", "")
+        thread.join(20)
+
+
 # --- datagrams -------------------------------------------------------------------------------------------------------
 
 

@@ -5,6 +5,7 @@ import re
 import select
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import time
@@ -126,6 +127,50 @@ def test_echo_without_a_server(tmp_path: Path) -> None:
     done = run("echo_client", "unix", tmp_path / "nobody", "hello")
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == f"echo_client: [Errno 2] {tmp_path}/nobody: No such file or directory\n"
+
+
+def test_echo_goes_on_when_a_client_is_gone(start: Start) -> None:
+    server = start("echo_server", "tcp", "127.0.0.1")
+    address = listening(server)
+    host, _, port = address.rpartition(":")
+    with socket.create_connection((host, int(port))) as client:
+        client.sendall(b"x" * 100_000)
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # so that close() resets
+    assert run("echo_client", "tcp", address, "hello").stdout == "hello\n"
+    assert "Connection reset by peer" in interrupted(server)
+
+
+def test_echo_goes_on_when_there_is_no_way_back(start: Start, require: Callable[[object, str], None]) -> None:
+    try:
+        raw = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_UDP)
+    except PermissionError:
+        require(False, "CAP_NET_RAW, for a datagram of port 0")
+    server = start("echo_server", "udp", "127.0.0.1")
+    address = listening(server)
+    host, _, port = address.rpartition(":")
+    with raw:
+        raw.sendto(struct.pack(">HHHH", 0, int(port), 8 + 5, 0) + b"hello", (host, 0))
+    assert line_of(server) == "client 127.0.0.1 0 [Errno 22] Invalid argument"
+    assert run("echo_client", "udp", address, "hello").stdout == "hello\n"
+    interrupted(server)
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "said"),
+    [
+        ("echo_server", ("tcp", "127.0.0.1", 99999), "port must be 0-65535"),
+        ("echo_server", ("udp", "127.0.0.1", 99999), "port must be 0-65535"),
+        ("echo_server", ("tcp", "\udcff", 0), "encoding of hostname failed"),
+        ("echo_client", ("tcp", "foo", "hi"), "there is no port"),
+        ("echo_client", ("tcp", "127.0.0.1:2007", "\udcff"), "surrogates not allowed"),
+        ("asyncio_receiver", ("127.0.0.1:abc",), "there is no port"),
+    ],
+)
+def test_what_is_no_address_port_or_text(name: str, arguments: tuple[object, ...], said: str) -> None:
+    done = run(name, *arguments)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    assert done.stderr.startswith(f"{name}: ")
+    assert said in done.stderr
 
 
 def test_collector(start: Start, tmp_path: Path) -> None:

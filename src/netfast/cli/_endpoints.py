@@ -51,6 +51,19 @@ def read_target(
     return Target(protocol, address), rest
 
 
+def add_type(parser: Parser) -> None:
+    """--type, which `check_type` holds against the protocol."""
+    parser.add_argument(
+        "--type", choices=("stream", "dgram", "seqpacket"), default="stream", metavar="TYPE",
+        help="of a Unix socket: stream (default), dgram or seqpacket",
+    )  # fmt: skip
+
+
+def check_type(parser: Parser, target: Target, type: str) -> None:
+    if target.protocol != "unix" and type != "stream":
+        parser.error("--type goes with unix")
+
+
 def no_more(parser: Parser, words: Sequence[str]) -> None:
     if words:
         parser.error(f"{words[0]!r} is one word too many")

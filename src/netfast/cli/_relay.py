@@ -7,13 +7,16 @@ and what it still sends is printed.  Where somebody types, nobody waits for the 
 from __future__ import annotations
 
 import errno
+import fcntl
 import json
 import math
 import os
 import select
 import socket
 import sys
+import termios
 import time
+from array import array
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -162,6 +165,14 @@ def _ready(wanted: dict[int, int], seconds: float | None) -> dict[int, int]:
     return dict(poll.poll(None if seconds is None else math.ceil(seconds * 1000)))
 
 
+def _wanted(descriptor: int, feed: Feed, *, may_send: bool, hears: bool = True) -> dict[int, int]:
+    """What to wait for, by descriptor: of a socket, and of standard input if there is nothing else to send."""
+    wanted = {descriptor: select.POLLIN * hears | select.POLLOUT * bool(may_send and feed.queue)}
+    if may_send and not feed.queue and feed.descriptor is not None:
+        wanted[feed.descriptor] = select.POLLIN
+    return wanted
+
+
 def relay(sock: socket.socket, feed: Feed, printer: Printer, peer: str, wait: float | None) -> None:
     """A connection, until both sides have ended or nothing has come or gone for so many seconds; OSError as of both."""
     sock.setblocking(False)
@@ -174,10 +185,7 @@ def relay(sock: socket.socket, feed: Feed, printer: Printer, peer: str, wait: fl
             continue
         if not hears and feed.is_terminal and not feed.queue:
             return
-        wanted = {sock.fileno(): select.POLLIN * hears | select.POLLOUT * bool(says and feed.queue)}
-        if says and not feed.queue and feed.descriptor is not None:
-            wanted[feed.descriptor] = select.POLLIN
-        ready = _ready(wanted, wait)
+        ready = _ready(_wanted(sock.fileno(), feed, may_send=says, hears=hears), wait)
         if not ready:
             return
         state = ready.get(sock.fileno(), 0)
@@ -198,9 +206,22 @@ def _heard(sock: socket.socket, printer: Printer, peer: str) -> bool:
         data = sock.recv(_RECEIVED_MAX)
     except BlockingIOError:
         return True
-    if data:
-        printer.take(data, peer)
-    return bool(data)
+    if not data and _has_hung_up(sock):
+        return False
+    printer.take(data, peer)
+    return True
+
+
+def _has_hung_up(sock: socket.socket) -> bool:
+    """Whether a read of nothing was the end, and not a message of no bytes."""
+    if sock.type != socket.SOCK_SEQPACKET:
+        return True
+    if not _ready({sock.fileno(): select.POLLRDHUP}, 0):
+        return False
+    # Nothing is added any more, but what was sent before is still to be read.
+    left = array("i", [0])
+    fcntl.ioctl(sock, termios.FIONREAD, left)
+    return not left[0]
 
 
 def _check_gone(sock: socket.socket, feed: Feed) -> None:
@@ -236,10 +257,7 @@ def exchange(
         state = ready.get(descriptor, 0)
         if state & (select.POLLIN | _GONE):
             with suppress(BlockingIOError):
-                data = sock.recv(_RECEIVED_MAX)
-                printer.begin()
-                printer.take(data, peer)
-                told(f"{peer}: {len(data)} bytes")
+                _print_datagram(sock.recv(_RECEIVED_MAX), printer, peer, told)
         if state & select.POLLOUT and feed.queue:
             _send_one(feed, sock.send)
         if feed.descriptor in ready:
@@ -266,21 +284,17 @@ def answer(
         if hears and state & (select.POLLIN | _GONE):
             with suppress(BlockingIOError):
                 data, last = sock.recvfrom(_RECEIVED_MAX)
-                peer = name_of(last) or "somebody"
-                printer.begin()
-                printer.take(data, peer)
-                told(f"{peer}: {len(data)} bytes")
+                _print_datagram(data, printer, name_of(last) or "somebody", told)
         if state & select.POLLOUT and feed.queue:
             _send_to(sock, feed, last)
         if feed.descriptor in ready:
             feed.read()
 
 
-def _wanted(descriptor: int, feed: Feed, *, may_send: bool, hears: bool = True) -> dict[int, int]:
-    wanted = {descriptor: select.POLLIN * hears | select.POLLOUT * bool(may_send and feed.queue)}
-    if may_send and not feed.queue and feed.descriptor is not None:
-        wanted[feed.descriptor] = select.POLLIN
-    return wanted
+def _print_datagram(data: bytes, printer: Printer, peer: str, told: Callable[[str], object]) -> None:
+    printer.begin()
+    printer.take(data, peer)
+    told(f"{peer}: {len(data)} byte{'s' * (len(data) != 1)}")
 
 
 def _send_to(sock: socket.socket, feed: Feed, address: Any) -> None:

@@ -65,13 +65,24 @@ def report_of(data: bytes) -> dict[str, Any] | None:
         said = json.loads(data[HEADER.size :])
     except (ValueError, RecursionError):
         return None
-    if not isinstance(said, dict) or not all(map(_is_number, said.values())):
+    if not isinstance(said, dict) or not {"seconds", "bytes"} <= said.keys():
         return None
-    return said if {"seconds", "bytes"} <= said.keys() else None
+    return said if all(_is_sane(name, value) for name, value in said.items()) else None
 
 
-def _is_number(value: object) -> bool:
-    return type(value) is int or (type(value) is float and math.isfinite(value))
+_COUNTS = ("bytes", "datagrams", "lost")
+_COUNT_MAX = (1 << 63) - 1
+_REPORT_SECONDS = (1e-9, 1e9)  # the least is what a clock tells apart, so that no rate is beyond all numbers
+
+
+def _is_sane(name: str, value: object) -> bool:
+    """Whether a sink may say so.  What came in one go came in 0 seconds."""
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return False
+    if name == "seconds":
+        least, most = _REPORT_SECONDS
+        return value == 0 or least <= value <= most
+    return 0 <= value <= _COUNT_MAX and (isinstance(value, int) or name not in _COUNTS)
 
 
 def report(said: dict[str, Any]) -> bytes:
@@ -254,6 +265,10 @@ class Meter:
         self.table.row(cells, note)
 
 
+def were(count: int) -> str:
+    return "was" if count == 1 else "were"
+
+
 def _lost(count: Count) -> str:
     if count.lost is None:
         return ""
@@ -293,6 +308,9 @@ class Trips:
         return {"round_trips": len(self.times), "lost": self.lost, **found}
 
 
+_NAP = 0.1  # seconds
+
+
 class Pace:
     """How many may be sent by now: so many a second, or any number."""
 
@@ -310,6 +328,3 @@ class Pace:
             return min(due, most)
         time.sleep(min(done / self._rate - passed, _NAP) if done / self._rate > passed else 0)
         return 0
-
-
-_NAP = 0.1  # seconds

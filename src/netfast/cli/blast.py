@@ -34,6 +34,7 @@ from ._traffic import (
     mark,
     read_mark,
     report_of,
+    were,
 )
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ _SECONDS_MAX = 1e6
 _BATCH = 64  # datagrams handed over at a time
 _ALONE = 2  # of them, in the beginning, that go one by one
 _ENDS, _END_WAIT = 10, 0.1  # how often the sink is asked for its report, and seconds it is waited for each time
-_TCP_WAIT = 5.0  # seconds until a sink must have read what is on its way
+_TCP_WAIT = 5.0  # seconds until a sink must have read what is on its way, and have told of it
 _TICK = 0.2  # seconds between two looks at the clock
 _PING_WAIT = 1.0  # seconds after which a ping is lost
 
@@ -103,9 +104,9 @@ def run(arguments: Sequence[str]) -> int:
         parser.error("--no-gso goes with udp, and without --ping")
     options.protocol = target.protocol
     options.limit = math.inf if options.count and not options.seconds else options.seconds or _SECONDS
-    blast = _BLASTS[target.protocol, options.ping](options)
     try:
         with _connected(target.protocol, target.address) as sock:
+            blast = _BLASTS[target.protocol, options.ping](options)
             blast.send(sock)
     except OSError as error:
         _output.complain(reason(error))
@@ -130,7 +131,7 @@ class _Blast:
         self._trouble: OSError | None = None
 
     def send(self, sock: socket.socket) -> None:
-        """Sends all there is to send."""
+        """Sends all there is to send, and hears what the sink says of it."""
         self._peer = name_of(sock.getpeername())
         try:
             self._run(sock)
@@ -186,6 +187,25 @@ class _Blast:
                 done += allowed
 
 
+def _asked_for_report(sock: socket.socket, count: int) -> dict[str, Any] | None:
+    """What a sink of datagrams says once it is told that so many were all; None if it says nothing."""
+    for _ in range(_ENDS):
+        sock.send(header(END, count))
+        for data in _heard(sock, _END_WAIT):
+            if (said := report_of(data)) is not None:  # and not an echo that is late, or a stranger's chatter
+                return said
+    return None
+
+
+def _heard(sock: socket.socket, seconds: float) -> Iterator[bytes]:
+    """What comes within so many seconds, however much that is."""
+    until = time.monotonic() + seconds
+    with suppress(TimeoutError):
+        while (left := until - time.monotonic()) > 0:
+            sock.settimeout(left)
+            yield sock.recv(DATAGRAM_MAX)
+
+
 # --- as fast as it goes ----------------------------------------------------------------------------------------------
 
 
@@ -202,8 +222,8 @@ class _Traffic(_Blast):
         self._meter.total(self._count, self._meter.seconds, "sent")
         said = self._report
         if said is not None:
-            got = Count(int(said.get("datagrams", 0)), int(said["bytes"]), said.get("lost"))
-            self._meter.total(got, float(said["seconds"]), "received by the sink")
+            got = Count(said.get("datagrams", 0), said["bytes"], said.get("lost"))
+            self._meter.total(got, said["seconds"], "received by the sink")
         elif self._code() == DONE and not self._trouble:
             _output.complain(f"{self._peer}: no report has come, as of a netfast sink")
 
@@ -258,30 +278,23 @@ class _Datagrams(_Traffic):
 
     def _note(self, errors: Sequence[tuple[int, int]]) -> None:
         """Counts what was refused; OSError if nobody is there."""
-        for _, number_ in errors:
-            self._refused[number_] = self._refused.get(number_, 0) + 1
+        for _, code in errors:
+            self._refused[code] = self._refused.get(code, 0) + 1
         if errno.ECONNREFUSED in self._refused:
             raise ConnectionRefusedError(errno.ECONNREFUSED, os.strerror(errno.ECONNREFUSED))
 
     def _finish(self, sock: socket.socket) -> None:
-        if self._trouble:
-            return
-        sock.settimeout(_END_WAIT)
-        for _ in range(_ENDS):
-            sock.send(header(END, self._sequence))
-            with suppress(TimeoutError):
-                while (said := report_of(sock.recv(DATAGRAM_MAX))) is None:
-                    pass  # an echo that is late
-                self._report = said
-                return
+        if not self._trouble:
+            self._report = _asked_for_report(sock, self._sequence)
 
     def _show(self) -> None:
         super()._show()
-        for number_, count in self._refused.items():
-            _output.complain(f"{self._peer}: {count:,} datagrams were not sent: {os.strerror(number_)}")
+        for code, count in self._refused.items():
+            datagrams = "datagram" + "s" * (count != 1)
+            _output.complain(f"{self._peer}: {count:,} {datagrams} {were(count)} not sent: {os.strerror(code)}")
 
     def _said(self) -> dict[str, Any]:
-        refused = {errno.errorcode.get(number_, str(number_)): count for number_, count in self._refused.items()}
+        refused = {errno.errorcode.get(code, str(code)): count for code, count in self._refused.items()}
         return {**super()._said(), "gso": self._batch.gso if self._batch else None, "refused": refused}
 
 
@@ -308,12 +321,12 @@ class _Stream(_Traffic):
     def _finish(self, sock: socket.socket) -> None:
         if self._trouble:
             return
-        sock.settimeout(_TCP_WAIT)
         sock.shutdown(socket.SHUT_WR)
         said = b""
-        with suppress(TimeoutError):
-            while len(said) <= DATAGRAM_MAX and (piece := sock.recv(DATAGRAM_MAX)):
-                said += piece
+        for piece in _heard(sock, _TCP_WAIT):
+            said += piece
+            if not piece or len(said) > DATAGRAM_MAX:
+                break
         self._report = report_of(said)
 
 
@@ -328,10 +341,6 @@ class _Pings(_Blast):
         self._back = bytearray(options.size)
         self._trips = Trips(quiet=options.json)
         self._ended = self._trips.begin
-
-    def send(self, sock: socket.socket) -> None:
-        self._trips = Trips(quiet=self._options.json)
-        super().send(sock)
 
     def _run(self, sock: socket.socket) -> None:
         trips = self._trips
@@ -384,13 +393,7 @@ class _DatagramPings(_Pings):
 
     def _finish(self, sock: socket.socket) -> None:
         if not self._trouble:
-            for _ in range(_ENDS):
-                sock.send(header(END, self._sent))
-                sock.settimeout(_END_WAIT)
-                with suppress(TimeoutError):
-                    while report_of(sock.recv(DATAGRAM_MAX)) is None:
-                        pass  # a ping that was given up
-                    return
+            _asked_for_report(sock, self._sent)  # so that the sink ends, too
 
 
 class _StreamPings(_Pings):

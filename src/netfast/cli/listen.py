@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 
 from . import DONE, INTERRUPTED, TROUBLE, _output
-from ._endpoints import ADDRESSES, Target, add_target, name_of, no_more, peer_of, read_target
+from ._endpoints import ADDRESSES, Target, add_target, add_type, check_type, name_of, no_more, peer_of, read_target
 from ._options import Parser
 from ._relay import Feed, Printer, add_forms, add_wait, answer, relay
 from ._sockets import reason
@@ -33,10 +33,7 @@ def _parser() -> Parser:
     many = parser.add_mutually_exclusive_group()
     many.add_argument("-k", "--keep", action="store_true", help="take one connection after another, until Ctrl-C")
     many.add_argument("--once", action="store_true", help="end after the first datagram, and its answer")
-    parser.add_argument(
-        "--type", choices=("stream", "dgram", "seqpacket"), default="stream", metavar="TYPE",
-        help="of a Unix socket: stream (default), dgram or seqpacket",
-    )  # fmt: skip
+    add_type(parser)
     add_wait(parser, "end after so many in which nothing has come or gone; while nobody is there, too")
     parser.add_argument("-v", "--verbose", action="store_true", help="say where it listens, and who comes")
     add_forms(parser)
@@ -48,8 +45,7 @@ def run(arguments: Sequence[str]) -> int:
     options = parser.parse(arguments)
     target, rest = read_target(parser, options.words)
     no_more(parser, rest)
-    if target.protocol != "unix" and options.type != "stream":
-        parser.error("--type goes with unix")
+    check_type(parser, target, options.type)
     server = _Server(target, options)
     try:
         with server.open() as sock:

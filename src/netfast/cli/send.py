@@ -8,7 +8,7 @@ import socket
 from collections.abc import Sequence
 
 from . import DONE, INTERRUPTED, TROUBLE, _output
-from ._endpoints import ADDRESSES, Target, add_target, name_of, read_target
+from ._endpoints import ADDRESSES, Target, add_target, add_type, check_type, name_of, read_target
 from ._options import Parser, number
 from ._relay import Feed, Printer, add_forms, add_wait, exchange, relay
 from ._sockets import reason
@@ -34,10 +34,7 @@ def _parser() -> Parser:
     add_target(parser, " [TEXT]")
     parser.add_argument("-n", dest="bare", action="store_true", help="no newline behind the text")
     parser.add_argument("--whole", action="store_true", help="standard input is one datagram, not one a line")
-    parser.add_argument(
-        "--type", choices=("stream", "dgram", "seqpacket"), default="stream", metavar="TYPE",
-        help="of a Unix socket: stream (default), dgram or seqpacket",
-    )  # fmt: skip
+    add_type(parser)
     add_wait(parser, "end after so many in which nothing has come or gone (datagrams: 1, once all is sent)")
     parser.add_argument(
         "--connect-timeout", type=number(least=0.001, most=1e6), default=_CONNECT, metavar="SECONDS",
@@ -57,8 +54,7 @@ def run(arguments: Sequence[str]) -> int:
         given, literal = given[:at], given[at + 1 :]
     options = parser.parse(given)
     target, words = read_target(parser, [*options.words, *literal], least=1)
-    if target.protocol != "unix" and options.type != "stream":
-        parser.error("--type goes with unix")
+    check_type(parser, target, options.type)
     text = os.fsencode(" ".join(words)) + b"\n" * (not options.bare) if words else None
     printer = Printer(hex=options.hex, json=options.json)
     try:

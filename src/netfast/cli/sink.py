@@ -31,6 +31,7 @@ from ._traffic import (
     read_mark,
     report,
     share,
+    were,
 )
 
 if TYPE_CHECKING:
@@ -166,10 +167,10 @@ class _Sink:
 class _Sender:
     """Somebody who sends: an address and a port."""
 
-    def __init__(self) -> None:
+    def __init__(self, now: float) -> None:
         self.tally = Tally()
         self.count = Count()
-        self.begin = self.last = time.monotonic()
+        self.begin = self.last = now
         self.has_ended = False
 
     def add(self, datagrams: int, size: int, now: float) -> None:
@@ -213,7 +214,7 @@ class _Datagrams(_Sink):
         from .. import addresses  # noqa: F401
         from ..datagrams import DatagramBatch
 
-        batch = DatagramBatch(sock, batch=_BATCH, size=min(self._options.size, 65_535), gro=self._options.gro)
+        batch = DatagramBatch(sock, batch=_BATCH, size=self._options.size, gro=self._options.gro)
         try:
             while not self._is_over():
                 try:
@@ -271,7 +272,7 @@ class _Datagrams(_Sink):
         """The rows that one blast has sent."""
         sender = self._senders.get(address)
         if sender is None:
-            sender = self._senders[address] = _Sender()
+            sender = self._senders[address] = _Sender(now)
         is_end = kinds == END
         counted = rows[~is_end]
         if len(counted):
@@ -299,13 +300,15 @@ class _Datagrams(_Sink):
         }
 
     def _notes(self) -> list[str]:
-        what = "pieces of one or more datagrams were" if self._options.gro else "were"
+        dropped = were(self._dropped)
+        if self._options.gro:
+            dropped = f"piece{'s' * (self._dropped != 1)} of one or more datagrams {dropped}"
         counts = {
             "came twice": self._sum("duplicates"),
             "came behind a later one": self._sum("reordered"),
-            f"{what} dropped by this machine's kernel, for they came faster than they were read": self._dropped,
-            "were cut to --size": self._truncated,
-            "were not sent by blast": self._foreign,
+            f"{dropped} dropped by this machine's kernel, for datagrams came faster than they were read": self._dropped,
+            f"{were(self._truncated)} cut to --size": self._truncated,
+            f"{were(self._foreign)} not sent by blast": self._foreign,
         }
         return [f"{count:,} {what}" for what, count in counts.items() if count]
 

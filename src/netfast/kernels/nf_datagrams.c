@@ -7,7 +7,6 @@
 #include <errno.h>
 #include <linux/sock_diag.h>
 #include <netinet/in.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -16,21 +15,17 @@
 /* What headers older than these do not name (linux/udp.h, asm-generic/socket.h). */
 enum { SEGMENT = 103, GRO = 104, UDP_LEVEL = 17, MEMINFO = 55, MEMINFO_DROPS = 8, MEMINFO_NUMBERS = 9 };
 
-enum { CONTROL = CMSG_SPACE(sizeof(struct timespec)) + CMSG_SPACE(sizeof(uint32_t)) + CMSG_SPACE(sizeof(int)) };
-
-int nf_wait(int fd, bool write, int milliseconds)
-{
-    struct pollfd file = {fd, write ? POLLOUT : POLLIN, 0};
-    int ready = poll(&file, 1, milliseconds);
-    return ready > 0 ? 0 : ready == 0 ? EAGAIN : errno;
-}
+/* Bytes of control messages a slot.  Ours have 80; before the last of these, the size of the segments, the kernel puts
+ * whatever else the socket was told to tell, which may not cut it off. */
+enum { CONTROL = 512 };
 
 /* ---- what comes */
 
 struct nf_slab {
     uint32_t slots, size;
     uint32_t filled;        /* slots, by the last receive */
-    bool cut_apart;         /* some slot holds more than one datagram: `pieces` says which */
+    size_t control;         /* bytes of control messages a slot */
+    bool in_pieces;         /* some slot holds more than one datagram: `pieces` says which */
     size_t count;           /* of datagrams */
     size_t room;            /* for pieces */
     uint64_t bytes;
@@ -42,12 +37,12 @@ struct nf_slab {
     uint8_t *data;
 };
 
-nf_slab *nf_slab_new(uint32_t slots, uint32_t size)
+nf_slab *nf_slab_new(uint32_t slots, uint32_t size, bool told)
 {
     nf_slab *slab = calloc(1, sizeof *slab);
     if (!slab)
         return NULL;
-    *slab = (nf_slab){.slots = slots, .size = size};
+    *slab = (nf_slab){.slots = slots, .size = size, .control = told ? CONTROL : 0};
     slab->headers = calloc(slots, sizeof *slab->headers);
     slab->vectors = calloc(slots, sizeof *slab->vectors);
     slab->senders = calloc(slots, sizeof *slab->senders);
@@ -61,7 +56,7 @@ nf_slab *nf_slab_new(uint32_t slots, uint32_t size)
         slab->vectors[i] = (struct iovec){slab->data + (size_t)i * size, size};
         slab->headers[i].msg_hdr = (struct msghdr){
             .msg_name = &slab->senders[i], .msg_namelen = sizeof *slab->senders, .msg_iov = &slab->vectors[i],
-            .msg_iovlen = 1, .msg_control = slab->controls + (size_t)i * CONTROL, .msg_controllen = CONTROL,
+            .msg_iovlen = 1, .msg_control = slab->controls + (size_t)i * CONTROL, .msg_controllen = slab->control,
         };
     }
     return slab;
@@ -101,7 +96,7 @@ static uint32_t segment_of(const nf_slab *slab, uint32_t slot)
     return size > 0 && (uint32_t)size < head->msg_len ? (uint32_t)size : head->msg_len;
 }
 
-static bool cut_apart(nf_slab *slab)
+static bool take_apart(nf_slab *slab)
 {
     size_t n = 0;
     for (uint32_t slot = 0; slot < slab->filled; slot++) {
@@ -130,7 +125,7 @@ int nf_slab_receive(nf_slab *slab, int fd)
     /* The kernel has written into what it filled the last time. */
     for (uint32_t i = 0; i < slab->filled; i++) {
         slab->headers[i].msg_hdr.msg_namelen = sizeof *slab->senders;
-        slab->headers[i].msg_hdr.msg_controllen = CONTROL;
+        slab->headers[i].msg_hdr.msg_controllen = slab->control;
     }
     slab->filled = 0;
     slab->count = 0;
@@ -140,12 +135,12 @@ int nf_slab_receive(nf_slab *slab, int fd)
         return -errno;
     slab->filled = (uint32_t)n;
     slab->count = (size_t)n;
-    slab->cut_apart = false;
+    slab->in_pieces = false;
     for (uint32_t i = 0; i < slab->filled; i++) {
         slab->bytes += slab->headers[i].msg_len;
-        slab->cut_apart |= segment_of(slab, i) < slab->headers[i].msg_len;
+        slab->in_pieces |= segment_of(slab, i) < slab->headers[i].msg_len;
     }
-    return slab->cut_apart && !cut_apart(slab) ? -ENOMEM : n;
+    return slab->in_pieces && !take_apart(slab) ? -ENOMEM : n;
 }
 
 size_t nf_slab_count(const nf_slab *slab) { return slab->count; }
@@ -153,7 +148,7 @@ uint64_t nf_slab_bytes(const nf_slab *slab) { return slab->bytes; }
 
 nf_datagram nf_slab_datagram(const nf_slab *slab, size_t i)
 {
-    if (slab->cut_apart)
+    if (slab->in_pieces)
         return slab->pieces[i];
     const uint32_t size = slab->headers[i].msg_len; /* never more than the slot: MSG_TRUNC was not asked for */
     return (nf_datagram){(uint32_t)i * slab->size, size, (uint32_t)i};
@@ -172,8 +167,8 @@ bool nf_slab_is_cut(const nf_slab *slab, const nf_datagram *d)
 
 int64_t nf_slab_stamp(const nf_slab *slab, const nf_datagram *d)
 {
-    const void *control = control_of(&slab->headers[d->slot].msg_hdr, SOL_SOCKET, SCM_TIMESTAMPNS, sizeof(struct timespec));
     struct timespec t;
+    const void *control = control_of(&slab->headers[d->slot].msg_hdr, SOL_SOCKET, SCM_TIMESTAMPNS, sizeof t);
     if (!control)
         return 0;
     memcpy(&t, control, sizeof t);
@@ -228,7 +223,8 @@ struct nf_sender {
 
 enum {
     SEGMENT_CONTROL = CMSG_SPACE(sizeof(uint16_t)),
-    CALLS = 64 /* of sendmmsg, between two looks at signals: some milliseconds */
+    CALLS = 64,     /* of sendmmsg, between two looks at signals: some milliseconds */
+    AT_A_TIME = 4096 /* datagrams of a call, and of a moment */
 };
 
 nf_sender *nf_sender_new(uint32_t slots)
@@ -307,15 +303,19 @@ static void fill(nf_sender *s, uint32_t slot, const nf_outgoing *d, uint32_t run
 /* Nothing was wrong with the datagram: there is no room for it now. */
 static bool is_full(int error) { return error == EAGAIN || error == EWOULDBLOCK || error == ENOBUFS || error == EINTR; }
 
-/* Nothing can be sent by this socket at all. */
-static bool is_fatal(int error) { return error == EBADF || error == ENOTSOCK || error == EFAULT || error == EOPNOTSUPP; }
+/* Nothing can be sent by this socket at all, or nothing without an address. */
+static bool is_fatal(int error, bool addressed)
+{
+    return error == EBADF || error == ENOTSOCK || error == EFAULT || error == EOPNOTSUPP || error == EPIPE ||
+           (!addressed && (error == EDESTADDRREQ || error == ENOTCONN));
+}
 
 /* Fills slots with datagrams, in runs except for the first `singles`; how many slots. */
 static uint32_t fill_slots(nf_sender *s, const nf_outgoing *d, size_t count, size_t singles,
                            const nf_addresses *addresses)
 {
     uint32_t slots = 0;
-    for (size_t i = 0; i < count && slots < s->slots; slots++) {
+    for (size_t i = 0; i < count && i < AT_A_TIME && slots < s->slots; slots++) {
         const uint32_t run = i < singles ? 1 : run_of(d + i, count - i);
         fill(s, slots, d + i, run, addresses);
         i += run;
@@ -328,8 +328,9 @@ int nf_send_datagrams(nf_sender *s, int fd, const nf_outgoing *d, size_t count, 
 {
     uint32_t slots = 0, slot = 0; /* filled, and the first of them that has not gone */
     size_t singles = progress->no_gso ? count : 0; /* up to here datagrams go one by one */
+    const size_t begun = progress->done;
     for (int calls = 0; progress->done < count; calls++) {
-        if (calls == CALLS)
+        if (calls == CALLS || progress->done - begun >= AT_A_TIME)
             return NF_SEND_MORE;
         if (slot == slots) {
             const size_t done = progress->done;
@@ -344,7 +345,7 @@ int nf_send_datagrams(nf_sender *s, int fd, const nf_outgoing *d, size_t count, 
         }
         if (n >= 0)
             continue; /* it stops in front of one that is refused, and then the next call says why */
-        if (is_full(error) || is_fatal(error))
+        if (is_full(error) || is_fatal(error, addresses->bytes != NULL))
             return error;
         if (s->datagrams[slot] > 1 && error != ECONNREFUSED) {
             /* The kernel cannot cut the piece (EIO: the card cannot sum it), it is cut larger than the path takes

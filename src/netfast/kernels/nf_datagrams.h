@@ -1,8 +1,8 @@
-/* nf_datagrams.h - many datagrams a system call: recvmmsg(2), sendmmsg(2), and the kernel's segmentation of UDP, GSO and
- * GRO (udp(7), linux/udp.h).  Linux.
+/* nf_datagrams.h - many datagrams a system call: recvmmsg(2), sendmmsg(2), and the kernel's segmentation of UDP, GSO
+ * and GRO (udp(7), linux/udp.h).  Linux.
  *
- *   a slab    +---------+---------+---------+- - -      a slot holds a datagram, or with GRO up to 64 of them that came in
- *             | slot 0  | slot 1  | slot 2  |           one piece: all of the segment's size, the last perhaps shorter
+ *   a slab    +---------+---------+---------+- - -     a slot holds a datagram, or with GRO up to 64 of them that came
+ *             | slot 0  | slot 1  | slot 2  |          in one piece: all of the segment's size, the last perhaps shorter
  *             +---------+---------+---------+- - -
  *             and for each slot who sent it, the kernel's stamp, and whether it was cut: as recvmmsg left them
  */
@@ -27,7 +27,9 @@ typedef struct {
     uint32_t offset, size, slot;
 } nf_datagram;
 
-nf_slab *nf_slab_new(uint32_t slots, uint32_t size);
+/* told: also when each came, how many were dropped, and in which pieces.  Not of Unix sockets: there a control message
+ * may as well be a descriptor, which would be open from then on. */
+nf_slab *nf_slab_new(uint32_t slots, uint32_t size, bool told);
 void nf_slab_free(nf_slab *slab);
 
 /* Receives what is there into the first slots; how many, or -errno. */
@@ -61,9 +63,9 @@ typedef struct {
 } nf_outgoing;
 
 typedef struct {
-    const uint8_t *bytes; /* struct sockaddr, `stride` bytes each, `size` of them used; NULL for where the socket is connected */
+    const uint8_t *bytes; /* struct sockaddr; NULL: where the socket is connected */
     const uint32_t *sizes;
-    size_t stride;
+    size_t stride;        /* bytes from one to the next */
 } nf_addresses;
 
 typedef struct nf_sender nf_sender;
@@ -82,15 +84,12 @@ typedef bool nf_refused(void *to, size_t index, int error);
 
 enum { NF_SEND_MORE = -1 };
 
-/* Sends on until all is done (0), nothing more is taken now (EAGAIN, ENOBUFS), something else is wrong (errno), or it was
- * at it for some milliseconds (NF_SEND_MORE). */
+/* Sends on until all is done (0), nothing more is taken now (EAGAIN, ENOBUFS), the socket itself is wrong (errno), or
+ * it was at it for some milliseconds (NF_SEND_MORE). */
 int nf_send_datagrams(nf_sender *sender, int fd, const nf_outgoing *datagrams, size_t count,
                       const nf_addresses *addresses, nf_progress *progress, nf_refused *refused, void *to);
 
 /* Whether the kernel knows UDP_SEGMENT: one that does not would send a run of datagrams as one. */
 bool nf_knows_gso(int fd);
-
-/* Waits until there is something to read or to write; 0, EAGAIN after so many milliseconds (-1: never), or errno. */
-int nf_wait(int fd, bool write, int milliseconds);
 
 #endif

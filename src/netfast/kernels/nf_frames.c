@@ -1,4 +1,5 @@
 /* nf_frames.c - frames out of a stream, and what stands around them. */
+#define _GNU_SOURCE
 #include "nf_frames.h"
 
 static uint64_t length_of(const nf_frame_rule *rule, const uint8_t *prefix)
@@ -20,43 +21,27 @@ static bool next_prefixed(const nf_frame_rule *rule, nf_frame_cursor *c, const u
                           nf_frame *frame)
 {
     const size_t left = size - c->at;
-    c->needed = rule->prefix;
     if (left < rule->prefix)
         return false;
-    const uint64_t length = length_of(rule, bytes + c->at);
-    if (length > rule->max_frame) {
-        c->too_large = true;
-        c->needed = length;
+    c->length = length_of(rule, bytes + c->at);
+    c->too_large = c->length > rule->max_frame;
+    if (c->too_large || left - rule->prefix < c->length)
         return false;
-    }
-    c->needed += length;
-    if (left < c->needed)
-        return false;
-    *frame = (nf_frame){c->at + rule->prefix, (size_t)length};
+    *frame = (nf_frame){c->at + rule->prefix, (size_t)c->length};
     return true;
 }
 
-/* Where the delimiter begins, from a place on; `size` if it is nowhere as a whole. */
-static size_t find_delimiter(const nf_frame_rule *rule, const uint8_t *bytes, size_t from, size_t size)
+size_t nf_frame_delimiter(const nf_frame_rule *rule, const uint8_t *bytes, size_t from, size_t size)
 {
-    const size_t length = rule->delimiter_size;
-    while (size - from >= length) {
-        const uint8_t *found = memchr(bytes + from, rule->delimiter[0], size - from - length + 1);
-        if (!found)
-            return size;
-        from = (size_t)(found - bytes);
-        if (memcmp(found, rule->delimiter, length) == 0)
-            return from;
-        from++;
-    }
-    return size;
+    const uint8_t *found = memmem(bytes + from, size - from, rule->delimiter, rule->delimiter_size);
+    return found ? (size_t)(found - bytes) : size;
 }
 
 static bool next_delimited(const nf_frame_rule *rule, nf_frame_cursor *c, const uint8_t *bytes, size_t size,
                            nf_frame *frame)
 {
     const size_t left = size - c->at;
-    const size_t end = find_delimiter(rule, bytes, c->at + c->searched, size);
+    const size_t end = nf_frame_delimiter(rule, bytes, c->at + c->searched, size);
     const size_t length = end < size ? end - c->at : left;
     /* Without a delimiter yet, the last bytes may be the beginning of one. */
     const size_t sure = end < size ? length : length < rule->delimiter_size ? 0 : length - rule->delimiter_size + 1;
@@ -64,7 +49,6 @@ static bool next_delimited(const nf_frame_rule *rule, nf_frame_cursor *c, const 
         c->too_large = true;
         return false;
     }
-    c->needed = left + 1;
     c->searched = sure;
     *frame = (nf_frame){c->at, length};
     return end < size;
@@ -85,17 +69,12 @@ size_t nf_frames_split(const nf_frame_rule *rule, nf_frame_cursor *c, const uint
     return count;
 }
 
-bool nf_frame_holds_delimiter(const nf_frame_rule *rule, const uint8_t *bytes, size_t size)
+bool nf_frame_overlaps_delimiter(const nf_frame_rule *rule, const uint8_t *bytes, size_t size)
 {
-    const size_t length = rule->delimiter_size;
+    /* The end of the frame, and all but the last byte of the delimiter: what is whole in there begins in the frame. */
+    const size_t length = rule->delimiter_size, end = size < length - 1 ? size : length - 1;
     uint8_t seam[2 * NF_DELIMITER_MAX];
-    if (length == 0)
-        return false;
-    if (find_delimiter(rule, bytes, 0, size) < size)
-        return true;
-    /* "a" in front of "aa" is read as "" and "a": the end of the frame and all but the last byte of the delimiter. */
-    const size_t end = size < length - 1 ? size : length - 1;
     memcpy(seam, bytes + size - end, end);
     memcpy(seam + end, rule->delimiter, length - 1);
-    return find_delimiter(rule, seam, 0, end + length - 1) < end + length - 1;
+    return nf_frame_delimiter(rule, seam, 0, end + length - 1) < end + length - 1;
 }

@@ -25,8 +25,8 @@ typedef struct {
 typedef struct {
     size_t at;              /* where the next frame begins */
     size_t searched;        /* behind `at`: bytes in which no delimiter begins */
-    uint64_t needed;        /* behind `at`: bytes that will be there before the next frame can be, at least */
-    bool too_large;         /* it is over max_frame, by its prefix `needed` bytes long; nothing more is taken */
+    uint64_t length;        /* of the frame at `at`, as its prefix says */
+    bool too_large;         /* it is over max_frame; nothing more is taken */
 } nf_frame_cursor;
 
 /* Takes up to `room` whole frames out of bytes, from the cursor on; how many. */
@@ -36,7 +36,10 @@ size_t nf_frames_split(const nf_frame_rule *rule, nf_frame_cursor *cursor, const
 /* The prefix of a frame of a size. */
 void nf_frame_prefix(const nf_frame_rule *rule, uint64_t size, uint8_t *prefix);
 
-/* Whether the delimiter is there before the one behind these bytes: such a frame would be two. */
-bool nf_frame_holds_delimiter(const nf_frame_rule *rule, const uint8_t *bytes, size_t size);
+/* Where a delimiter begins, from a place on; `size` if it is nowhere as a whole. */
+size_t nf_frame_delimiter(const nf_frame_rule *rule, const uint8_t *bytes, size_t from, size_t size);
+
+/* Whether one would begin in the last bytes of a frame and end in the one behind it: "a" in front of "aa". */
+bool nf_frame_overlaps_delimiter(const nf_frame_rule *rule, const uint8_t *bytes, size_t size);
 
 #endif
