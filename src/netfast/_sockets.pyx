@@ -694,14 +694,14 @@ def send_buffers(sock, list items, str what, double seconds) -> tuple:
         memset(&s, 0, sizeof(s))
         s.buffers = vectors
         s.count = <size_t>buffers.n
-        status = send_on(Patience(sock, seconds), &s)
+        status = send_on(Patience(sock, seconds), &s, False)
         return s.sent, status
     finally:
         free(vectors)
 
 
-cdef int send_on(Patience patience, nf.nf_sending* s) except -1:
-    """Sends until all is gone; 0 or errno, of which EAGAIN says that the time is over."""
+cdef int send_on(Patience patience, nf.nf_sending* s, bint a_while) except -1:
+    """Sends until all is gone, or for a while; 0 or errno.  EAGAIN: the time is over; EINTR: the while is."""
     cdef uint64_t before
     cdef int status
     while True:
@@ -713,6 +713,8 @@ cdef int send_on(Patience patience, nf.nf_sending* s) except -1:
         if status == EINTR:
             if not patience.goes_on():
                 return EAGAIN
+            if a_while:
+                return EINTR
         elif status in (EAGAIN, ENOBUFS):
             if not patience.wait(True):
                 return EAGAIN
@@ -931,9 +933,9 @@ cdef class FrameSending:
                 self.vectors[2 * i + 1] = iovec(<void*>self.frames.data[i], size)
                 self.vectors[2 * i + 2] = iovec(<void*>rule.delimiter, rule.delimiter_size)
 
-    def go_on(self, sock, double seconds) -> int:
-        """0 once all is sent, or errno; EAGAIN: the time is over."""
-        return send_on(Patience(sock, seconds), &self.s)
+    def go_on(self, sock, double seconds, bint a_while=False) -> int:
+        """0 once all is sent, or errno.  EAGAIN: the time is over; EINTR: the while is, which some milliseconds are."""
+        return send_on(Patience(sock, seconds), &self.s, a_while)
 
     def end(self) -> int:
         """How many frames are gone; what is left of one that was begun is kept, and counts as gone."""

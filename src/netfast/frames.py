@@ -127,9 +127,13 @@ class FrameStream:
         with self._turns.taken(to_write=True):
             sending = self._kernel.FrameSending(self._frames, listed("frames", frames))
             try:
-                await self._turns.breathe()
-                while (error := sending.go_on(self.sock, 0.0)) == errno.EAGAIN:
-                    await self._turns.ready(to_write=True)
+                while True:
+                    await self._turns.breathe()
+                    error = sending.go_on(self.sock, 0.0, True)
+                    if error == errno.EAGAIN:
+                        await self._turns.ready(to_write=True)
+                    elif error != errno.EINTR:
+                        break
             finally:
                 sent: int = sending.end()
         if error:

@@ -342,7 +342,7 @@ def test_a_flood_leaves_the_loop_to_others(opened: dl.Opened, batch_size: int) -
 
     with over_and_over(lambda: sender.send(flood, where)):
         longest, took = asyncio.run(shared(receive))
-    assert longest < 0.1
+    assert longest < 0.25
     assert 0.45 < took < 0.8
 
 

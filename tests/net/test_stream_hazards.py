@@ -305,7 +305,7 @@ def test_frames_that_never_end_leave_the_loop_to_others(sockets: Pair, rule: Opt
     stream = nf.FrameStream(sockets.near, **rule)
     with over_and_over(lambda: sockets.far.send(flood)):
         longest, took = asyncio.run(shared(lambda: stream.arecv(most)))
-    assert longest < 0.1
+    assert longest < 0.25
     assert 0.45 < took < 0.8
 
 
@@ -319,7 +319,7 @@ def test_a_reader_that_never_rests_leaves_the_loop_to_others(
     stream = nf.FrameStream(both.near, **rule)
     with both.near, both.far, over_and_over(lambda: both.far.recv_into(room)):
         longest, took = asyncio.run(shared(lambda: stream.asend(frames)))
-    assert longest < 0.1
+    assert longest < 0.25
     assert 0.45 < took < 0.8
 
 
@@ -509,9 +509,9 @@ def test_a_sender_that_never_rests_does_not_outlast_a_timeout(tmp_path: Path) ->
 
 SENDS: dict[str, Callable[[socket.socket], object]] = {
     "one buffer, many times": lambda sock: nf.send_all(sock, [bytes(64 * MIB)] * 1000, timeout=0.2),
-    "small buffers": lambda sock: nf.send_all(sock, [b"x" * 1000] * 10_000_000, timeout=0.2),
+    "small buffers": lambda sock: nf.send_all(sock, [b"x" * 1000] * 3_000_000, timeout=0.2),
     "long frames": lambda sock: nf.FrameStream(sock, prefix=">I").send([bytes(MIB)] * 100_000, timeout=0.2),
-    "small frames": lambda sock: nf.FrameStream(sock, prefix=">I").send([b"x" * 1000] * 10_000_000, timeout=0.2),
+    "small frames": lambda sock: nf.FrameStream(sock, prefix=">I").send([b"x" * 1000] * 3_000_000, timeout=0.2),
 }
 
 
@@ -555,7 +555,7 @@ else:
 
 
 @contextmanager
-def others_run(most: float = 0.1) -> Iterator[None]:
+def others_run(most: float = 0.2) -> Iterator[None]:
     """Another thread, which sleeps a millisecond at a time, is never stopped for so long."""
     gaps, done = [0.0], threading.Event()
 
