@@ -6,7 +6,7 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-wheel sanitize bench fuzz lint clean
+.PHONY: help demo test test-spark test-wheel sanitize bench fuzz lint clean
 
 # What a user's environment may hold and what would lead pip or Python out of .venv.
 unexport PYTHONHOME PYTHONPATH PIP_PREFIX PIP_REQUIRE_VIRTUALENV PIP_ROOT PIP_TARGET PIP_USER
@@ -36,6 +36,10 @@ build/sample.log: | $(if $(wildcard .venv/.editable),.venv/.editable,.venv/.inst
 ## test: install netfast and what its tests need into .venv, and run them (ARGS: more for pytest)
 test: .venv/.editable
 	$(RUN) -m pytest $(ARGS)
+
+## test-spark: install what the tests on Spark need into .venv-spark, and run them; Java 17 must be there
+test-spark: .venv/.editable .venv-spark/.made
+	.venv-spark/bin/python -m pytest tests/spark $(ARGS)
 
 # The tests that another build may answer differently: test_c.py compiles the kernels itself.
 QUICK := tests -m "not slow" --ignore tests/kernels/test_c.py
@@ -91,7 +95,7 @@ lint: .venv/.lint
 
 ## clean: remove everything that was made, .venv too
 clean:
-	rm -rf .venv build dist .benchmarks .hypothesis .mypy_cache .pytest_cache .ruff_cache src/netfast.egg-info
+	rm -rf .venv .venv-spark build dist .benchmarks .hypothesis .mypy_cache .pytest_cache .ruff_cache src/netfast.egg-info
 	rm -f src/netfast/*.so src/netfast/_*.c
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
@@ -151,4 +155,13 @@ missing = $(shell \
 
 .venv/.bench: .venv/.test
 	@$(PIP) --group bench
+	@touch $@
+
+# Beside .venv, for PySpark wants an older pandas; the extension that was built in place serves both.
+.venv-spark/.made: pyproject.toml | .venv/.editable
+	@echo "installing what the tests on Spark need"
+	@$(RUN) -m venv --clear .venv-spark
+	@$(subst $(RUN),.venv-spark/bin/python,$(PIP)) --upgrade 'pip>=25.1'
+	@$(subst $(RUN),.venv-spark/bin/python,$(PIP)) --group build --group spark
+	@$(subst $(RUN),.venv-spark/bin/python,$(PIP)) --no-build-isolation --editable .
 	@touch $@

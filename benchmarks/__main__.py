@@ -46,6 +46,11 @@ NAMES = (
     "udp_ping",
     "udp_memory",
     "split_frames",
+    "engine_polars",
+    "engine_pandas",
+    "engine_duckdb",
+    "spark_udf",
+    "spark_logs",
 )
 HEAD = ("work", "netfast", "peer", "peer's figure", "ratio", "wanted")
 
@@ -107,6 +112,7 @@ def _machine() -> str:
             "aioping",
             "psutil",
             "pyroute2",
+            "pyspark",
         )
         if (version := _version(name))
     ]

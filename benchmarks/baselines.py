@@ -174,6 +174,22 @@ def polars_iptools_is_private(column: Any) -> Side:
     return Side(len(column), lambda: frame.select(is_private), answer)
 
 
+def polars_iptools_kinds(frame: Any) -> Side:
+    """The commonest kinds of a Polars column "ip", as one writes them with polars-iptools: by when and then."""
+    polars, iptools = _module("polars"), _module("polars_iptools")
+    ip = polars.col("ip")
+    networks = {
+        "private": ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"],
+        "loopback": ["127.0.0.0/8"],
+        "link_local": ["169.254.0.0/16"],
+        "multicast": ["224.0.0.0/4"],
+    }
+    kind = polars.when(~iptools.is_valid(ip)).then(polars.lit("invalid"))
+    for name, prefixes in networks.items():
+        kind = kind.when(iptools.is_in(ip, polars.lit(polars.Series(prefixes)))).then(polars.lit(name))
+    return Side(len(frame), lambda: frame.select(kind.otherwise(polars.lit("other"))))
+
+
 def polars_iptools_is_in(column: Any, networks: list[str]) -> Side:
     """polars-iptools' `is_in` on a Polars column; it reads the networks in each call, and they cannot be prepared."""
     polars, iptools = _module("polars"), _module("polars_iptools")

@@ -1,9 +1,9 @@
 # What the border to the tables needs of the border to the kernels: addresses that are parsed, and the kernels in use.
 # The kernels keep state, so only one extension has them: the functions below are the others' way to them.
 from cpython.object cimport PyObject
-from libc.stdint cimport uint8_t, uint32_t
+from libc.stdint cimport int32_t, uint8_t, uint32_t, uint64_t
 
-from netfast._kernels cimport nf_column, nf_kernels, nf_packed, nf_rows
+from netfast._kernels cimport nf_column, nf_kernels, nf_match_tables, nf_packed, nf_rows
 
 cdef extern from *:
     """
@@ -57,6 +57,11 @@ cdef class Memory:
 
 cdef const nf_kernels* kernels_in_use() noexcept nogil
 cdef bint carries_ip4(const uint8_t* packed, uint32_t* carried) noexcept nogil
+cdef bint match_column_of(const nf_match_tables* tables, const nf_column* column, size_t first, size_t n, bint unwrap,
+                        int32_t* index) noexcept nogil
+cdef void match_rows(const nf_match_tables* tables, const ParsedRows* rows, size_t n, bint unwrap,
+                     int32_t* index) noexcept nogil
+cdef uint64_t polars_add(nf_match_tables tables, const void* values) noexcept
 cdef size_t parse_rows(nf_rows rows, size_t n, uint32_t* v4, nf_packed packed, uint8_t* holds) noexcept nogil
 cdef bint parse_column(const nf_column* column, size_t first, size_t n, ParsedRows* into, size_t* done) noexcept nogil
 cdef str format_packed(uint8_t holds, const uint8_t* packed)

@@ -16,7 +16,7 @@ from libc.string cimport memcpy, memmove, memset
 
 from netfast cimport _kernels as nf
 from netfast._arrow cimport OBJECTS, STRIDE, Column, raise_damaged, unwritten, zeros
-from netfast._kernels cimport nf_column, nf_kernels, nf_packed, nf_rows
+from netfast._kernels cimport nf_column, nf_kernels, nf_match_tables, nf_packed, nf_rows
 
 import operator
 import os
@@ -256,6 +256,32 @@ def classify_range(Column column, size_t first, size_t n, bint unwrap, bytearray
 
 cdef size_t parse_rows(nf_rows rows, size_t n, uint32_t* v4, nf_packed packed, uint8_t* holds) noexcept nogil:
     return nf.nf_parse_rows(rows, n, v4, packed, holds)
+
+
+cdef bint match_column_of(const nf_match_tables* tables, const nf_column* column, size_t first, size_t n, bint unwrap,
+                        int32_t* index) noexcept nogil:
+    return nf.nf_match_column(tables, column, first, n, unwrap, index)
+
+
+cdef void match_rows(const nf_match_tables* tables, const ParsedRows* rows, size_t n, bint unwrap,
+                     int32_t* index) noexcept nogil:
+    nf.nf_match_rows(tables, rows.holds, rows.v4, rows.packed, n, unwrap, index)
+
+
+cdef uint64_t polars_add(nf_match_tables tables, const void* values) noexcept:
+    return nf.nf_polars_add(tables, values)
+
+
+def polars_set(bytes kinds, bytes classes, list flags) -> None:
+    """What becomes of a code in expressions of Polars: 256 bytes each, the flags in the order of nf_polars.h."""
+    cdef int i
+    for i, table in enumerate([kinds, classes, *flags]):
+        nf.nf_polars_set(<nf.nf_polars_table>i, <const uint8_t*>PyBytes_AS_STRING(table))
+
+
+def polars_remove(uint64_t id) -> None:
+    with nogil:                                  # an expression that still reads may want the lock to end
+        nf.nf_polars_remove(id)
 
 
 cdef bint parse_column(const nf_column* column, size_t first, size_t n, ParsedRows* into, size_t* done) noexcept nogil:

@@ -288,3 +288,21 @@ cdef extern from "nf_ranges.h" nogil:
                                   uint32_t* range)
     nf_ip6_number nf_ranges_span(const nf_range* range, size_t n)
     bint nf_ranges_hold(const nf_range* range, size_t n, nf_ip6_number address)
+
+cdef extern from "nf_match.h" nogil:
+    ctypedef struct nf_match_tables:
+        const uint8_t* ip4
+        const uint8_t* ip6
+
+    bint nf_match_column(const nf_match_tables* tables, const nf_column* column, size_t first, size_t n, bint unwrap,
+                         int32_t* index)
+    void nf_match_rows(const nf_match_tables* tables, const uint8_t* holds, const uint32_t* v4, const nf_packed packed,
+                       size_t n, bint unwrap, int32_t* index)
+
+cdef extern from "nf_polars.h" nogil:
+    ctypedef enum nf_polars_table:
+        NF_POLARS_KIND
+
+    void nf_polars_set(nf_polars_table which, const uint8_t* table)
+    uint64_t nf_polars_add(nf_match_tables tables, const void* values)
+    void nf_polars_remove(uint64_t id)

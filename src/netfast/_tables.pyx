@@ -14,10 +14,10 @@ from libc.string cimport memcpy
 from netfast cimport _kernels as nf
 from netfast._arrow cimport OBJECTS, STRIDE, Column, raise_damaged, unwritten
 from netfast._core cimport (
-    SEQUENCE_ITEMS, Address, Memory, Parsed, ParsedRows, ascii_text, carries_ip4, format_packed, is_stopped,
-    kernels_in_use, parse_column, parse_rows, put_value, same_items, sequence_size,
+    SEQUENCE_ITEMS, Address, Memory, Parsed, ParsedRows, ascii_text, format_packed, is_stopped, kernels_in_use,
+    match_column_of, match_rows, parse_rows, polars_add, put_value, same_items, sequence_size,
 )
-from netfast._kernels cimport nf_ip6_number, nf_packed, nf_range, nf_rows
+from netfast._kernels cimport nf_ip6_number, nf_match_tables, nf_packed, nf_range, nf_rows
 
 import sys
 
@@ -446,24 +446,6 @@ cdef GivenPrefixes prefixes_of_ranges(bytearray four, bytearray six):
 
 # ---- look-ups -------------------------------------------------------------------------------------------------------
 
-cdef enum:
-    BLOCK = 512              # rows between two calls of a kernel: what lies between them stays in the first-level cache
-    LARGE_BLOCK = 8192       # the same where nothing but the answers does
-
-
-cdef struct Block:
-    # Parsed rows of a column.
-    uint8_t holds[BLOCK]
-    uint32_t v4[BLOCK]
-    uint8_t packed[BLOCK][16]
-    # Rows by family, the row each was, and the kernel's answers.
-    uint32_t value4[BLOCK]
-    uint8_t value6[BLOCK][16]
-    uint16_t row4[BLOCK]
-    uint16_t row6[BLOCK]
-    int32_t answer[BLOCK]
-
-
 cdef class Lookup:
     """The longest prefix that matches, by row: its index in Prefixes, -1 if there is none."""
     cdef readonly object table4, table6     # the tables' bytes
@@ -486,6 +468,20 @@ cdef class Lookup:
                     nf.nf_ip6_table_check(self.bytes6.at, self.bytes6.n, n4, <size_t>n6))
         if not fine:
             raise ValueError("a table points outside itself")
+
+    cdef nf_match_tables tables(self) noexcept:
+        return nf_match_tables(self.bytes4.at, self.bytes6.at)
+
+    def for_polars(self, values) -> int:
+        """A name for these prefixes in expressions of Polars, until `_core.polars_remove`; both stay the caller's.
+
+        values: by prefix, int32 of which a negative one is null, or 8 bytes; None for no values.
+        """
+        cdef Bytes held = None if values is None else Bytes(values)
+        id = polars_add(self.tables(), NULL if held is None else held.at)
+        if id == 0:
+            raise MemoryError()
+        return id
 
     def one(self, int version, value) -> int:
         """The match of one address."""
@@ -527,55 +523,6 @@ cdef Memory own_table(bint fine, nf.nf_table* table):
     return memory
 
 
-cdef void match_block(Lookup lookup, const ParsedRows* rows, size_t n, bint unwrap, Block* block,
-                      int32_t* index) noexcept nogil:
-    """At most BLOCK rows of both families."""
-    cdef size_t i, n4 = 0, n6 = 0
-    for i in range(n):
-        index[i] = -1
-        if rows.holds[i] == nf.NF_IP4:
-            block.value4[n4] = rows.v4[i]
-            block.row4[n4] = <uint16_t>i
-            n4 += 1
-        elif rows.holds[i] != nf.NF_NONE:
-            if unwrap and carries_ip4(rows.packed[i], &block.value4[n4]):
-                block.row4[n4] = <uint16_t>i
-                n4 += 1
-            else:
-                memcpy(<void*>block.value6[n6], <const void*>rows.packed[i], 16)
-                block.row6[n6] = <uint16_t>i
-                n6 += 1
-    kernels_in_use().ip4_lookup(lookup.bytes4.at, block.value4, n4, block.answer)
-    for i in range(n4):
-        index[block.row4[i]] = block.answer[i]
-    kernels_in_use().ip6_lookup(lookup.bytes6.at, block.value6, n6, block.answer)
-    for i in range(n6):
-        index[block.row6[i]] = block.answer[i]
-
-
-cdef void match_ip4(Lookup lookup, const ParsedRows* rows, size_t n, int32_t* index) noexcept nogil:
-    """Rows none of which is IPv6."""
-    cdef size_t i
-    kernels_in_use().ip4_lookup(lookup.bytes4.at, rows.v4, n, index)
-    for i in range(n):
-        index[i] |= -<int32_t>(rows.holds[i] == nf.NF_NONE)
-
-
-cdef void match_some(Lookup lookup, const ParsedRows* rows, size_t n, bint unwrap, Block* block,
-                     int32_t* index) noexcept nogil:
-    cdef size_t done = 0, some, most = LARGE_BLOCK if rows.packed == NULL else BLOCK
-    cdef ParsedRows part
-    while done < n:
-        some = min(n - done, most)
-        part = ParsedRows(rows.holds + done, rows.v4 + done, NULL)
-        if rows.packed == NULL:
-            match_ip4(lookup, &part, some, index + done)
-        else:
-            part.packed = rows.packed + done
-            match_block(lookup, &part, some, unwrap, block, index + done)
-        done += some
-
-
 cdef int32_t* index_at(bytearray index, size_t i) noexcept:
     return <int32_t*>start(index) + i
 
@@ -585,36 +532,15 @@ def match_parsed(Lookup lookup, Parsed parsed, size_t first, size_t n, bint unwr
     """Rows [first, first + n) to index[first:first + n].  A byte in `stop` ends it early."""
     cdef size_t some, done = 0
     cdef int32_t* to = index_at(index, first)
+    cdef nf_match_tables tables = lookup.tables()
     cdef ParsedRows rows
-    cdef Block block
     while done < n and not is_stopped(stop):
         some = min(n - done, <size_t>STRIDE)
         rows = parsed.rows_at(first + done)
         with nogil:
-            match_some(lookup, &rows, some, unwrap, &block, to + done)
+            match_rows(&tables, &rows, some, unwrap, to + done)
         done += some
         PyErr_CheckSignals()
-
-
-cdef bint match_column_rows(Lookup lookup, Column column, size_t first, size_t n, bint unwrap, Block* block,
-                            int32_t* index) noexcept nogil:
-    """Parses and looks up a block at a time.  False if an offset or index of the column points outside."""
-    cdef size_t done = 0, some, parsed
-    cdef bint wide = False      # an IPv6 row has come
-    cdef ParsedRows rows
-    while done < n:
-        some = min(n - done, <size_t>BLOCK)
-        rows = ParsedRows(&block.holds[0], &block.v4[0], NULL)
-        if wide:
-            rows.packed = &block.packed[0]
-        if not parse_column(&column.c, first + done, some, &rows, &parsed):
-            return False
-        if parsed < some:
-            wide = True
-            continue
-        match_some(lookup, &rows, some, unwrap, block, index + done)
-        done += some
-    return True
 
 
 cdef bint map_indices(Column column, size_t first, size_t n, const int32_t* inner, int32_t* index) noexcept nogil:
@@ -647,31 +573,19 @@ def match_column(Lookup lookup, Column column, size_t first, size_t n, bint unwr
     cdef size_t some, done = 0
     cdef int32_t* to = index_at(index, at)
     cdef const int32_t* inner_index = index_at(inner, 0) if inner is not None else NULL
-    cdef const uint8_t* rows
-    cdef Block block
+    cdef nf_match_tables tables = lookup.tables()
     cdef bint fine
     while done < n and not is_stopped(stop):
         some = min(n - done, <size_t>STRIDE)
-        rows = column.c.rows + <Py_ssize_t>(first + done) * column.c.stride
-        fine = True
         with nogil:
             if inner_index != NULL:
                 fine = map_indices(column, first + done, some, inner_index, to + done)
-            elif is_plain(column, nf.NF_UINT32, 4) and <size_t>rows % 4 == 0:
-                kernels_in_use().ip4_lookup(lookup.bytes4.at, <const uint32_t*>rows, some, to + done)
-            elif is_plain(column, nf.NF_PACKED16, 16) and not unwrap:
-                kernels_in_use().ip6_lookup(lookup.bytes6.at, <const nf_packed>rows, some, to + done)
             else:
-                fine = match_column_rows(lookup, column, first + done, some, unwrap, &block, to + done)
+                fine = match_column_of(&tables, &column.c, first + done, some, unwrap, to + done)
         if not fine:
             raise_damaged("an offset or index points outside its buffer")
         done += some
         PyErr_CheckSignals()
-
-
-cdef bint is_plain(Column column, nf.nf_layout layout, Py_ssize_t stride) noexcept nogil:
-    """Whether the kernel can read the values where they are."""
-    return column.c.layout == layout and column.c.stride == stride and column.c.validity == NULL
 
 
 # ---- sets -----------------------------------------------------------------------------------------------------------

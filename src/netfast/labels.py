@@ -49,11 +49,12 @@ class Labels:
         made = []
         for match in array("i", bytes(index)):
             if match not in known:
-                known[match] = text(*self._of(match)) + end
+                known[match] = text(*self.of(match)) + end
             made.append(known[match])
         return made
 
-    def _of(self, match: int) -> tuple[str, str]:
+    def of(self, match: int) -> tuple[str, str]:
+        """The prefix with this number, and its label; ("", "") for -1."""
         if match < 0:
             return "", ""
         return self.table.prefixes[match], label(self.table._values.one(match))

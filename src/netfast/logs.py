@@ -28,7 +28,19 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from . import _core
 from .addresses import count_codes
-from .sources import BAD_INPUT, CHUNK, cut_at_lines, opened, opened_part, pieces, plain_size, source_name, trouble
+from .arrow_files import ColumnPart, file_format, parts
+from .sources import (
+    BAD_INPUT,
+    CHUNK,
+    Ahead,
+    cut_at_lines,
+    opened,
+    opened_part,
+    pieces,
+    plain_size,
+    source_name,
+    trouble,
+)
 from .threads import in_ranges, thread_count
 
 if TYPE_CHECKING:
@@ -52,7 +64,7 @@ _TICK = 0.1  # seconds between two reports of progress
 class Search:
     """The policy and the selection of one call, checked once."""
 
-    __slots__ = ("settings",)
+    __slots__ = ("selects", "settings")
 
     def __init__(
         self,
@@ -78,6 +90,7 @@ class Search:
             raise ValueError("sep is empty")
         if key is not None and not isinstance(key, str):
             raise TypeError(f"key is {type(key).__name__}; wanted str")
+        self.selects = first or field is not None or key is not None  # one place of a line, which may hold none
         path = key.encode().split(b".") if key is not None else None
         if path is not None and (len(path) > _core.PATH_MAX or b"" in path):
             raise ValueError(f"key={key!r}: wanted 1 to {_core.PATH_MAX} names joined by dots")
@@ -93,6 +106,10 @@ class Search:
 
     def scanner(self, chunk: int = CHUNK, **more: Any) -> _core.Scanner:
         return _core.Scanner(chunk, **self.settings, **more)
+
+    def in_rows(self) -> Search:
+        """The same versions in lines that hold an address or nothing, the rows of a column."""
+        return Search("word", [version for version in (4, 6) if self.settings[f"ip{version}"]], first=True)
 
 
 # --- extract ---------------------------------------------------------------------------------------------------------
@@ -289,7 +306,8 @@ NO_LABEL = "no prefix"  # what "" among the labels is shown as
 class LogSummary(NamedTuple):
     """What `summarize` counted.
 
-    `invalid` counts lines where the chosen place (first, field, key) holds no address; 0 when every address counts.
+    `invalid` counts lines where the chosen place (first, field, key, column) holds no address; 0 when every address
+    counts.  The rows of a column are its lines, null or not, and `bytes` are those of its text, a line each.
     `by_label` counts the values of the table as text, the most frequent first; "" is of addresses that no prefix holds.
     With `estimated`, there were more different addresses than max_distinct: `unique` is then HyperLogLog's estimate
     (standard error 0.4 %), and the counts in top_addresses and top_networks may be too low by up to `count_error`.
@@ -351,6 +369,10 @@ class _Segment(NamedTuple):
     start: int
     stop: int | None
 
+    @property
+    def is_part(self) -> bool:
+        return self.stop is not None
+
     def opened(self) -> AbstractContextManager[Any]:
         if self.stop is None:
             return opened(self.source)
@@ -371,15 +393,26 @@ class _Job:
         self.tally = _core.Tally(max_distinct)
         self.lock = threading.Lock()
         self.stopped = False
-        self.bytes = self.read = self.lines = self.addresses = self.lines_with_hits = 0
+        self.bytes = self.read = self.lines = self.addresses = self.invalid = 0
         self.by_code = [0] * 256
         self.labels = None if table is None else _labels(table)
         self.by_label = self.labels.no_counts() if self.labels else None
         self.errors: list[tuple[str, str]] = []
 
-    def run(self, segment: _Segment, tick: Callable[[], None]) -> None:
+    def segments(self, source: Any, column: str | None) -> list[_Segment | ColumnPart]:
+        """What is to be done about a source; nothing if there is trouble with it, which is noted."""
+        try:
+            if column is not None and hasattr(source, "read"):
+                source = Ahead(source)
+            return [*parts(source, column)] if file_format(source) else [*_segments(source)]
+        except BAD_INPUT as error:
+            self.note(_Segment(source, 0, None), error)
+            return []
+
+    def run(self, segment: _Segment | ColumnPart, tick: Callable[[], None]) -> None:
         """Counts a segment; trouble with it is noted and stops nothing else."""
-        scanner = self.search.scanner(tally=self.tally, labels=self.labels.wanted if self.labels else None)
+        search = self.search.in_rows() if isinstance(segment, ColumnPart) else self.search
+        scanner = search.scanner(tally=self.tally, labels=self.labels.wanted if self.labels else None)
         seen = 0
         try:
             for _ in self.pieces(segment, scanner):
@@ -390,9 +423,9 @@ class _Job:
                     return
                 tick()
         finally:
-            self.add(scanner)
+            self.add(scanner, search.selects)
 
-    def pieces(self, segment: _Segment, scanner: _core.Scanner) -> Iterator[int]:
+    def pieces(self, segment: _Segment | ColumnPart, scanner: _core.Scanner) -> Iterator[int]:
         """As `pieces`, ending at trouble.  What the caller does between two of them is no trouble with the source."""
         try:
             with segment.opened() as file:
@@ -400,20 +433,20 @@ class _Job:
         except BAD_INPUT as error:
             self.note(segment, error)
 
-    def note(self, segment: _Segment, error: BaseException) -> None:
+    def note(self, segment: _Segment | ColumnPart, error: BaseException) -> None:
         name = source_name(segment.source)
         entry = (name, trouble(name, error)[len(name) + 2 :])
         with self.lock:
-            if segment.stop is None or entry not in self.errors:  # once for all parts of a file
+            if not segment.is_part or entry not in self.errors:  # once for all parts of a file
                 self.errors.append(entry)
 
-    def add(self, scanner: _core.Scanner) -> None:
+    def add(self, scanner: _core.Scanner, selects: bool) -> None:
         scanner.settle()
         with self.lock:
             self.bytes += scanner.bytes_read
             self.lines += scanner.lines
             self.addresses += scanner.found
-            self.lines_with_hits += scanner.lines_with_hits
+            self.invalid += scanner.lines - scanner.lines_with_hits if selects else 0
             self.by_code = [a + b for a, b in zip(self.by_code, scanner.counts(), strict=True)]
             if self.by_label is not None:
                 self.by_label += scanner.label_counts()
@@ -440,6 +473,7 @@ def summarize(
     field: int | None = None,
     sep: str | bytes | None = None,
     key: str | None = None,
+    column: str | None = None,
     top: int = 10,
     table: PrefixTable | None = None,
     max_distinct: int = 10_000_000,
@@ -449,8 +483,12 @@ def summarize(
     """Count the addresses of logs by kind, class and block, and find the most frequent ones.
 
     Args:
-        sources: a path or binary file, or a list of them; compressed ones are known by their magic bytes.
-        boundary, versions, first, field, sep, key: as for `scan`.
+        sources: a path or binary file, or a list of them; compressed ones are known by their magic bytes, and so are
+            the paths of Parquet and Arrow IPC files, which need PyArrow; with `column`, so are open files of Arrow's
+            stream format.
+        boundary, versions, first, field, sep, key: as for `scan`; of a column only `versions` says something.
+        column: the column of Parquet and Arrow files that holds the addresses, one a row as `netfast.classify` takes
+            them, such as "ip" or "client.ip" inside a struct.  Text among the sources is read as ever.
         top: how many addresses and networks (/24, /48) to list.
         table: count also by label, the value of the longest prefix that holds an address.
         max_distinct: up to so many different addresses everything is exact; beyond, memory stays bounded and what is
@@ -459,8 +497,11 @@ def summarize(
         threads: None for one per CPU this process may use.
 
     Returns:
-        A `LogSummary`.  A source that cannot be read, or not to its end, is named in `errors`; what was found before
-        that counts.
+        A `LogSummary`.  A source that cannot be read, or not to its end, or that has no such column, is named in
+        `errors`; what was found before that counts.
+
+    Raises:
+        ValueError: an argument is out of range; ImportError: a source needs PyArrow, and there is none.
 
     Example:
         >>> import io
@@ -477,8 +518,8 @@ def summarize(
     job = _Job(Search(boundary, versions, first, field, sep, key), max_distinct, table)
     one = isinstance(sources, (str, bytes, os.PathLike)) or hasattr(sources, "read")
     listed = _each_once([sources] if one else list(sources))
-    todo = deque(segment for source in listed for segment in _segments(source))
-    total = _total(listed) if progress else None
+    todo = deque(segment for source in listed for segment in job.segments(source, column))
+    total = _total(listed) if progress and not any(isinstance(part, ColumnPart) for part in todo) else None
     workers = min(len(todo), thread_count(threads, len(todo), 1))
     reports = _Reports(job, progress, total)
     if workers <= 1:
@@ -487,7 +528,7 @@ def summarize(
     else:
         _run_threads(job, todo, workers, reports)
     reports.last()
-    return _summary(job, first or field is not None or key is not None, top, started)
+    return _summary(job, top, started)
 
 
 def _each_once(sources: list[Any]) -> list[Any]:
@@ -524,7 +565,7 @@ class _Reports:
             self.progress(self.job.read, self.total)
 
 
-def _run_threads(job: _Job, todo: deque[_Segment], workers: int, reports: _Reports) -> None:
+def _run_threads(job: _Job, todo: deque[_Segment | ColumnPart], workers: int, reports: _Reports) -> None:
     """Works through the segments.  The threads are daemons: one that waits for input ends with the process."""
     failures: list[BaseException] = []
 
@@ -556,7 +597,7 @@ def _run_threads(job: _Job, todo: deque[_Segment], workers: int, reports: _Repor
         raise failures[0]
 
 
-def _summary(job: _Job, selecting: bool, top: int, started: float) -> LogSummary:
+def _summary(job: _Job, top: int, started: float) -> LogSummary:
     unique, estimated = job.tally.unique()
     top_addresses = job.tally.top(top)
     top_networks = job.tally.top_networks(top)
@@ -564,7 +605,7 @@ def _summary(job: _Job, selecting: bool, top: int, started: float) -> LogSummary
         lines=job.lines,
         bytes=job.bytes,
         addresses=job.addresses,
-        invalid=job.lines - job.lines_with_hits if selecting else 0,
+        invalid=job.invalid,
         unique=unique,
         estimated=estimated,
         count_error=job.tally.error(),

@@ -30,15 +30,24 @@ def rows_header(format: Literal["csv", "jsonl"], named: bool, labelled: bool = F
     return header[0 if named else len(b"file,") :]
 
 
-class _Style(NamedTuple):
+class RowStyle(NamedTuple):
     """What stands between the values of a row, behind the last, and how a prefix and its label are put there."""
 
     lead: bytes
     mid_offset: bytes
     mid_address: bytes
-    tails: list[bytes]
+    tails: list[bytes]  # by code
     end: bytes
     labels: Callable[[str, str], bytes]
+    nothing: bytes  # in place of a number
+    inside: Callable[[str], bytes]  # an address that may have any zone
+
+
+def row_style(format: Literal["csv", "jsonl"], name: str | None) -> RowStyle:
+    """The style of the rows of a file; `name` is its first column if it has one."""
+    if format not in ("csv", "jsonl"):
+        raise ValueError(f'format={format!r}: wanted "csv" or "jsonl"')
+    return (_csv_style if format == "csv" else _jsonl_style)(name)
 
 
 def _quoted(text: str) -> bytes:
@@ -48,13 +57,17 @@ def _quoted(text: str) -> bytes:
     return text.encode("utf-8", "surrogateescape")
 
 
-def _csv_style(name: str | None) -> _Style:
+def _csv_style(name: str | None) -> RowStyle:
     lead = b"" if name is None else _quoted(name) + b","
     tails = [f",{_version(b.prefix)},{b.kind},{b.network_class},{b.prefix}".encode() for b in BLOCKS]
-    return _Style(lead, b",", b",", tails, b"\n", lambda prefix, label: b"," + prefix.encode() + b"," + _quoted(label))
+
+    def labels(prefix: str, label: str) -> bytes:
+        return b"," + prefix.encode() + b"," + _quoted(label)
+
+    return RowStyle(lead, b",", b",", tails, b"\n", labels, b"", _quoted)
 
 
-def _jsonl_style(name: str | None) -> _Style:
+def _jsonl_style(name: str | None) -> RowStyle:
     import json
 
     lead = "{" if name is None else '{"file":' + json.dumps(name) + ","
@@ -67,7 +80,10 @@ def _jsonl_style(name: str | None) -> _Style:
         shown = (json.dumps(prefix), json.dumps(label)) if prefix else ("null", "null")
         return ',"prefix":{},"label":{}'.format(*shown).encode()
 
-    return _Style((lead + '"line":').encode(), b',"offset":', b',"address":"', tails, b"}\n", labels)
+    def inside(text: str) -> bytes:
+        return json.dumps(text)[1:-1].encode()
+
+    return RowStyle((lead + '"line":').encode(), b',"offset":', b',"address":"', tails, b"}\n", labels, b"null", inside)
 
 
 def _version(prefix: str) -> int:
@@ -93,9 +109,7 @@ def extract_rows(
     `name` adds a first column with the name of the file; `table` adds the longest prefix that holds the address and
     its value as text.  Other arguments are those of `scan`.
     """
-    if format not in ("csv", "jsonl"):
-        raise ValueError(f'format={format!r}: wanted "csv" or "jsonl"')
-    style = (_csv_style if format == "csv" else _jsonl_style)(name)
+    style = row_style(format, name)
     labels = None if table is None else Labels(table)
     scanner = Search(boundary, versions, first, field, sep, key).scanner(labels=labels.wanted if labels else None)
     tails = [tail if labels else tail + style.end for tail in style.tails]

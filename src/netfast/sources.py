@@ -18,6 +18,7 @@ BAD_INPUT = (OSError, EOFError, ValueError)  # what reading damaged or missing i
 
 _COMPRESSED = 256 << 10  # bytes of compressed data read at a time
 _PART = 64 << 10  # and of what comes out of them
+_HEAD = 8  # that tell what a file is
 
 
 # --- reading ---------------------------------------------------------------------------------------------------------
@@ -37,7 +38,7 @@ def opened(source: Any) -> Iterator[Any]:
 
 
 def _decompressed(file: Any) -> Any:
-    ahead = _Ahead(file)
+    ahead = Ahead(file)
     opener = _decompressor(ahead.head)
     return _Decompressed(ahead, opener) if opener else ahead
 
@@ -57,7 +58,7 @@ def opened_part(path: Any, start: int, stop: int) -> Iterator[Any]:
     """Bytes [start, stop) of a plain file."""
     with open(path, "rb", buffering=0) as file:
         file.seek(start)
-        yield _Part(file, stop - start)
+        yield Part(file, stop - start)
 
 
 def pieces(scanner: _core.Scanner, file: Any) -> Iterator[int]:
@@ -87,19 +88,24 @@ def plain_size(source: Any) -> int | None:
         return None
 
 
+def is_compressed(head: bytes) -> bool:
+    """Whether the first 8 bytes of a file say so."""
+    return _decompressor(head) is not None
+
+
 def cut_at_lines(path: Any, size: int, step: int) -> list[int]:
     """Places about `step` bytes apart where lines of a plain file begin, 0 and its size included."""
     cuts = [0]
     with open(path, "rb", buffering=0) as file:
         for start in range(step, size, step):
-            cut = _line_start(file, start, min(start + step, size))
+            cut = line_start(file, start, min(start + step, size))
             if cut is not None:
                 cuts.append(cut)
     return [*cuts, size]
 
 
-def _line_start(file: Any, start: int, stop: int) -> int | None:
-    """The first place in [start, stop) where a line begins."""
+def line_start(file: Any, start: int, stop: int) -> int | None:
+    """The first place in [start, stop) where a line begins; start is not 0."""
     file.seek(start - 1)
     at = start - 1
     while at < stop:
@@ -166,14 +172,15 @@ def _now(got: Any) -> Any:
     return got
 
 
-class _Ahead(io.RawIOBase):
+class Ahead(io.RawIOBase):
     """A binary file whose first bytes have been read already, as `head`."""
 
     def __init__(self, file: Any) -> None:
         self._read = getattr(file, "readinto1", None) or getattr(file, "readinto", None)
         self._file = file
-        self.head = self._next(_MAGIC_SIZE)
-        while 0 < len(self.head) < _MAGIC_SIZE and (more := self._next(_MAGIC_SIZE - len(self.head))):
+        self.name = source_name(file)
+        self.head = self._next(_HEAD)
+        while 0 < len(self.head) < _HEAD and (more := self._next(_HEAD - len(self.head))):
             self.head += more
         self._left = self.head
 
@@ -196,7 +203,7 @@ class _Ahead(io.RawIOBase):
         return len(data)
 
 
-class _Part:
+class Part:
     """The rest of a plain file up to a number of bytes."""
 
     def __init__(self, file: Any, size: int) -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, TypeVar
+
+_Item = TypeVar("_Item")
+_Made = TypeVar("_Made")
 
 
 def thread_count(threads: int | None, n: int, per_thread: int) -> int:
@@ -41,3 +44,38 @@ def in_ranges(
             if stop is not None:
                 stop[0] = 1
             raise
+
+
+def in_order(work: Callable[[_Item], _Made], items: Iterable[_Item], threads: int) -> Iterator[_Made]:
+    """work(item) of each in order, `threads` of them at a time, and few ahead.  Threads live as long as the iterator.
+
+    When the items end in an error, it comes behind what was made of those before it.
+    """
+    if threads <= 1:
+        yield from map(work, items)
+        return
+    from collections import deque
+    from concurrent.futures import Future, ThreadPoolExecutor
+
+    waiting: deque[Future[_Made]] = deque()
+    with ThreadPoolExecutor(threads) as pool:
+        left = iter(items)
+        failure: Exception | None = None
+        try:
+            while True:
+                try:
+                    waiting.append(pool.submit(work, next(left)))
+                except StopIteration:
+                    break
+                except Exception as error:
+                    failure = error
+                    break
+                if len(waiting) > threads:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()
+        if failure is not None:
+            raise failure

@@ -16,7 +16,16 @@ from pathlib import Path
 import pytest
 
 FOLDER = Path(__file__).parents[2] / "examples"
-EXAMPLES = ("asyncio_receiver", "echo_client", "echo_server", "udp_collector")
+EXAMPLES = (
+    "asyncio_receiver",
+    "dask_logs",
+    "echo_client",
+    "echo_server",
+    "ray_logs",
+    "spark_logs",
+    "udp_collector",
+)
+# What those of dask, ray and spark do is a matter of tests/spark.
 LIMIT = 30.0  # seconds that anything may take
 
 Start = Callable[..., subprocess.Popen[str]]

@@ -6,6 +6,7 @@ import os
 import stat
 import sys
 from collections.abc import Callable, Sequence
+from io import RawIOBase
 from typing import BinaryIO, NamedTuple
 
 from . import _output
@@ -18,7 +19,7 @@ class Input(NamedTuple):
     """A file by its path, or standard input."""
 
     name: str
-    source: str | BinaryIO
+    source: str | BinaryIO | RawIOBase
 
 
 def inputs(parser: Parser, files: Sequence[str]) -> list[Input]:
@@ -49,7 +50,7 @@ def without_output(listed: Sequence[Input], out: int | None) -> list[Input]:
     return kept
 
 
-def _regular(file: str | BinaryIO | int | None) -> os.stat_result | None:
+def _regular(file: str | BinaryIO | RawIOBase | int | None) -> os.stat_result | None:
     """The status of a regular file; None for any other, and for one that whoever reads it will complain about."""
     if file is None:
         return None
@@ -58,6 +59,11 @@ def _regular(file: str | BinaryIO | int | None) -> os.stat_result | None:
     except (OSError, ValueError):
         return None
     return found if stat.S_ISREG(found.st_mode) else None
+
+
+def is_plain(file: str | BinaryIO | RawIOBase | int | None) -> bool:
+    """Whether it is a regular file."""
+    return _regular(file) is not None
 
 
 EMPTY = "it is empty"  # which is rarely what somebody meant to look at

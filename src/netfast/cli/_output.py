@@ -37,7 +37,7 @@ class Destination:
             except OSError as error:
                 raise WriteError(path, error) from None
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: bytes | memoryview) -> None:
         """Writes all of it now: data comes in large pieces, and whoever reads a pipe shall not wait for the next."""
         try:
             self._file.write(data)

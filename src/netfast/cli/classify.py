@@ -6,9 +6,10 @@ import argparse
 import json
 from collections.abc import Iterator, Sequence
 from itertools import islice
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any
 
 from . import DONE, TROUBLE, _output, _progress
+from ._columns import COLUMN_RULE, add_column, with_columns
 from ._inputs import EMPTY, Input, inputs, is_empty
 from ._options import VERSIONS_RULE, Parser, add_color, add_files, add_json, add_selection, selection, whole
 from ._output import Column, Style
@@ -24,12 +25,14 @@ def _parser() -> Parser:
         "Counts every IP address in logs by kind (private, global, loopback, ...) and class, and lists the most "
         "frequent addresses and networks.",
         "examples:\n  netfast classify access.log auth.log.gz\n  zcat app.log.gz | netfast classify --first\n"
-        "  netfast classify --json-key client.ip --json app.jsonl | jq .by_kind\n\n" + VERSIONS_RULE,
+        "  netfast classify --json-key client.ip --json app.jsonl | jq .by_kind\n"
+        "  netfast classify --column client.ip flows.parquet\n\n" + VERSIONS_RULE + "\n\n" + COLUMN_RULE,
     )
     add_files(parser)
     parser.add_argument(
         "--top", type=whole(0, 10**6), default=10, metavar="N", help="how many addresses and networks to list (10)"
     )
+    add_column(parser)
     add_table(parser, "count by label too, the value of the longest prefix in FILE that holds an address")
     add_json(parser, "print a JSON object")
     add_color(parser)
@@ -51,7 +54,9 @@ def run(arguments: Sequence[str]) -> int:
     options = parser.parse(arguments)
     chosen = selection(parser, options)
     chosen["table"] = read_table(parser, options.table)
-    summary = _summarize(options, inputs(parser, options.files), chosen)
+    chosen["column"] = options.column
+    listed = with_columns(parser, options, inputs(parser, options.files))
+    summary = _summarize(options, listed, chosen)
     if options.json:
         _output.say(json.dumps(summary.to_dict()))
     elif summary.bytes or not summary.errors:
@@ -69,7 +74,7 @@ def _summarize(options: argparse.Namespace, listed: Sequence[Input], chosen: dic
     return summary._replace(errors=[*summary.errors, *errors])
 
 
-def _read(options: argparse.Namespace, sources: Sequence[str | BinaryIO], chosen: dict[str, Any]) -> LogSummary:
+def _read(options: argparse.Namespace, sources: Sequence[Any], chosen: dict[str, Any]) -> LogSummary:
     from ..logs import summarize
 
     how = {**chosen, "top": options.top, "max_distinct": options.max_distinct, "threads": options.threads}

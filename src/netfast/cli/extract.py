@@ -4,14 +4,22 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Sequence
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from . import DONE, TROUBLE, _output
-from ._inputs import Input, inputs, read, without_output
+from ._columns import COLUMN_RULE, add_column, check_pyarrow, is_columnar, with_columns
+from ._inputs import Input, inputs, is_plain, read, without_output
 from ._options import VERSIONS_RULE, Parser, add_files, add_json, add_selection, selection
 from ._tables import add_table, read_table
+
+if TYPE_CHECKING:
+    from ..prefixes import PrefixTable
+
+_TABLES = ("parquet", "arrow")
 
 
 def _parser() -> Parser:
@@ -20,13 +28,21 @@ def _parser() -> Parser:
         "Writes a row for every IP address in logs: line, offset in bytes, address, version, kind, class and block; "
         "the file in front if there are several.",
         "examples:\n  netfast extract access.log > addresses.csv\n"
-        "  netfast extract --format jsonl --first -o clients.jsonl access.log.*.gz\n\n" + VERSIONS_RULE,
+        "  netfast extract --format jsonl --first -o clients.jsonl access.log.*.gz\n"
+        "  netfast extract --format parquet -o addresses.parquet access.log\n"
+        "  netfast extract --column ip flows.parquet\n\n" + VERSIONS_RULE + "\n\n" + COLUMN_RULE + "\n\n"
+        "The line of a row of Parquet or Arrow is its number, and it has no offset.",
     )
     add_files(parser)
     parser.add_argument(
-        "--format", choices=("csv", "jsonl"), default="csv", help="csv with a header (default), or JSON lines"
+        "--format",
+        choices=("csv", "jsonl", *_TABLES),
+        default="csv",
+        help="csv with a header (default), JSON lines, Parquet or Arrow (into a file its file format, into a pipe its "
+        "stream format); the last two need PyArrow",
     )
     add_json(parser, "the same as --format jsonl")
+    add_column(parser)
     add_table(parser, "add the longest prefix in FILE that holds the address, and its label, the value there")
     parser.add_argument("-o", "--output", metavar="FILE", help='write to FILE instead of standard output ("-")')
     add_selection(parser)
@@ -36,27 +52,86 @@ def _parser() -> Parser:
 def run(arguments: Sequence[str]) -> int:
     parser = _parser()
     options = parser.parse(arguments)
+    if options.format in _TABLES:
+        _check_table(parser, options)
     chosen = selection(parser, options)
     table = read_table(parser, options.table)
-    from ..reports import extract_rows, rows_header
-
-    listed = inputs(parser, options.files)
-    format: Literal["csv", "jsonl"] = "jsonl" if options.json or options.format == "jsonl" else "csv"
-    named = len(listed) > 1
+    listed = with_columns(parser, options, inputs(parser, options.files))
     _refuse_to_overwrite(parser, options, listed)
     code = DONE
     with _output.Destination(options.output) as out:
         kept = without_output(listed, out.fileno())
         if len(kept) < len(listed):
             code = TROUBLE
-        if header := rows_header(format, named, table is not None):
-            out.write(header)
-        for item in kept:
-            name = item.name if named else None
-            how = {"format": format, "name": name, "table": table, **chosen}
-            if not read(item, partial(extract_rows, item.source, out.write, **how)):
-                code = TROUBLE
+        names = [item.name for item in kept] if len(listed) > 1 else None
+        with (_as_table if options.format in _TABLES else _as_text)(options, out, names, table, chosen) as write:
+            for number, item in enumerate(kept):
+                if not read(item, partial(write, number, item)):
+                    code = TROUBLE
     return code
+
+
+def _check_table(parser: Parser, options: argparse.Namespace) -> None:
+    if options.json:
+        parser.error(f"--json is --format jsonl, and --format {options.format} was given")
+    check_pyarrow(parser)
+    if options.output in (None, "-") and sys.stdout is not None and sys.stdout.isatty():
+        parser.error(f"--format {options.format} is nothing for a terminal; give -o FILE")
+
+
+_Write = Callable[[int, Input], object]  # the rows of an input, and its number
+
+
+@contextmanager
+def _as_text(
+    options: argparse.Namespace,
+    out: _output.Destination,
+    names: Sequence[str] | None,
+    table: PrefixTable | None,
+    chosen: dict[str, Any],
+) -> Iterator[_Write]:
+    from ..reports import extract_rows, rows_header
+
+    format: Literal["csv", "jsonl"] = "jsonl" if options.json or options.format == "jsonl" else "csv"
+    if header := rows_header(format, names is not None, table is not None):
+        out.write(header)
+
+    def write(number: int, item: Input) -> None:
+        how: dict[str, Any] = {"format": format, "name": names[number] if names else None, "table": table}
+        if is_columnar(item):
+            from ..arrow_rows import column_rows
+
+            column_rows(item.source, out.write, options.column, versions=chosen["versions"], **how)
+        else:
+            extract_rows(item.source, out.write, **how, **chosen)
+
+    yield write
+
+
+@contextmanager
+def _as_table(
+    options: argparse.Namespace,
+    out: _output.Destination,
+    names: Sequence[str] | None,
+    table: PrefixTable | None,
+    chosen: dict[str, Any],
+) -> Iterator[_Write]:
+    from ..arrow_rows import Writer, rows_of_column, rows_of_text
+
+    format = options.format
+    if format == "arrow" and not is_plain(out.fileno()):
+        format = "stream"  # what reads a pipe cannot look at its end first
+    with Writer(out.write, format, names, table) as writer:
+
+        def write(number: int, item: Input) -> None:
+            if is_columnar(item):
+                found = rows_of_column(item.source, options.column, table, chosen["versions"])
+            else:
+                found = rows_of_text(item.source, table, **chosen)
+            for rows in found:
+                writer.add(rows, number)
+
+        yield write
 
 
 def _refuse_to_overwrite(parser: Parser, options: argparse.Namespace, listed: Sequence[Input]) -> None:

@@ -1,0 +1,331 @@
+"""Rows of addresses as Arrow: found in logs or in a column of a file, written as Parquet or Arrow, or as text.
+
+What a row holds is what `netfast.reports` writes: line, offset, address, version, kind, class, block, and with a table
+prefix and label.  Of a column, the line is the number of the row, and there is no offset.  All of it needs PyArrow.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
+from itertools import chain
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+from .arrow_files import joined, numbers_of, parts, texts, texts_of
+from .labels import Labels
+from .logs import Boundary, Search
+from .registry import BLOCKS, CLASS_OF_CODE, CLASSES, KIND_OF_CODE, KINDS
+from .reports import RowStyle, row_style
+from .sources import CHUNK, Ahead, opened, pieces
+from .threads import in_order, thread_count
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from .prefixes import PrefixTable
+
+_BYTES_PER_THREAD = 4 << 20  # of a file; below, one thread has finished before a second one has started
+_TOGETHER = 1 << 17  # rows of a row group or record batch, or a little more
+
+
+class Rows(NamedTuple):
+    """Some addresses, a row each."""
+
+    line: NDArray[np.int64]
+    offset: NDArray[np.int64] | None
+    address: Any  # binary Arrow text
+    codes: NDArray[np.uint8]
+    match: NDArray[np.int32] | None  # the prefix of the table, -1 for none
+
+
+# --- found -----------------------------------------------------------------------------------------------------------
+
+
+def rows_of_text(
+    source: Any,
+    table: PrefixTable | None = None,
+    *,
+    boundary: Boundary = "word",
+    versions: Iterable[int] = (4, 6),
+    **how: Any,
+) -> Iterator[Rows]:
+    """The addresses of a log; arguments are those of `scan`."""
+    search = Search(boundary, versions, **how)
+    labels = None if table is None else Labels(table)
+    with opened(source) as file:
+        yield from rows_of_file(file, search, labels)
+
+
+def rows_of_file(file: Any, search: Search, labels: Labels | None = None, chunk: int = CHUNK) -> Iterator[Rows]:
+    """The addresses in the rest of a file with `readinto`, as it is: nothing is decompressed."""
+    import numpy as np
+    from pyarrow import csv
+
+    scanner = search.scanner(chunk, labels=labels.wanted if labels else None)
+    ends = [b",%d\n" % code for code in range(256)]
+    names = ["line", "offset", "address", "code"]
+    types = dict(zip(names, ("int64", "int64", "large_binary", "uint8"), strict=True))
+    for hits in pieces(scanner, file):
+        if not hits:
+            continue
+        match = np.frombuffer(scanner.matches(), "int32") if labels else None
+        text = scanner.rows(b"", b",", b",", ends)
+        found = csv.read_csv(
+            io.BytesIO(text),
+            csv.ReadOptions(use_threads=False, block_size=len(text) + 1, column_names=names),
+            convert_options=csv.ConvertOptions(column_types=types),
+        ).combine_chunks()
+        columns: dict[str, Any] = {name: found[name].chunk(0) for name in names}
+        line, offset, code = (_numpy(columns[name]) for name in ("line", "offset", "code"))
+        yield Rows(line, offset, columns["address"], code, match)
+
+
+def _numpy(column: Any) -> NDArray[Any]:
+    """A column of numbers without nulls in place; its own to_numpy imports pandas."""
+    import numpy as np
+
+    return np.from_dlpack(column)
+
+
+def rows_of_column(
+    path: Any, column: str, table: PrefixTable | None = None, versions: Iterable[int] = (4, 6)
+) -> Iterator[Rows]:
+    """The addresses in a column of a Parquet or Arrow file.
+
+    Raises:
+        ValueError: the file is damaged, has no such column, or it cannot hold addresses.
+    """
+    find = _finder(table, versions)
+    return in_order(find, _numbered(path, column), _threads(path))
+
+
+def _numbered(path: Any, column: str) -> Iterator[tuple[int, Any]]:
+    """The rows of a column some at a time, and the number of the first of them."""
+    first = 1
+    for array in chain.from_iterable(part.arrays() for part in parts(path, column)):
+        yield first, array
+        first += len(array)
+
+
+def _threads(path: Any) -> int:
+    """One per CPU for a large file; one for what comes from a pipe, whose rows shall not wait for more."""
+    return 1 if isinstance(path, Ahead) else thread_count(None, os.stat(path).st_size, _BYTES_PER_THREAD)
+
+
+def _finder(table: PrefixTable | None, versions: Iterable[int]) -> Callable[[tuple[int, Any]], Rows]:
+    import numpy as np
+
+    from .addresses import parse
+
+    wanted = np.zeros(256, bool)
+    wanted[list(versions)] = True
+
+    def find(numbered: tuple[int, Any]) -> Rows:
+        first, array = numbered
+        parsed = parse(array, threads=1)
+        kept = wanted[parsed.version].nonzero()[0]
+        match = None if table is None else table.lookup(parsed, threads=1).index
+        address, codes = texts(array, parsed), parsed.classify().codes
+        if len(kept) < len(array):
+            address, codes = address.take(numbers_of(kept)), codes[kept]
+            match = None if match is None else match[kept]
+        return Rows(kept + first, None, address, codes, match)
+
+    return find
+
+
+# --- as text ---------------------------------------------------------------------------------------------------------
+
+
+def column_rows(
+    path: Any,
+    write: Callable[[bytes | memoryview], object],
+    column: str,
+    *,
+    format: Literal["csv", "jsonl"] = "csv",
+    name: str | None = None,
+    table: PrefixTable | None = None,
+    versions: Iterable[int] = (4, 6),
+) -> None:
+    """Write a row an address of a column, as `netfast.reports.extract_rows` does for logs."""
+    import pyarrow as pa
+
+    style = row_style(format, name)
+    labels = None if table is None else Labels(table)
+    tails = texts_of([tail if labels else tail + style.end for tail in style.tails])
+    middle = style.mid_offset + style.nothing + style.mid_address
+    find = _finder(table, versions)
+
+    def written(numbered: tuple[int, Any]) -> memoryview:
+        rows = find(numbered)
+        line = numbers_of(rows.line).cast(pa.large_string())
+        columns = [style.lead, line, middle, _inside(rows.address, style), tails.take(numbers_of(rows.codes))]
+        if labels and rows.match is not None:
+            numbers, places = _distinct(rows.match)
+            ends = texts_of([style.labels(*labels.of(number)) + style.end for number in numbers])
+            columns.append(ends.take(places))
+        return joined(*columns)
+
+    for text in in_order(written, _numbered(path, column), _threads(path)):
+        if text:
+            write(text)
+
+
+def _inside(address: Any, style: RowStyle) -> Any:
+    """Addresses as the style writes them.  Only a zone holds what could need more than writing it down."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    zoned = pc.match_substring(address, b"%")
+    if not pc.any(zoned).as_py():
+        return address
+    shown = [style.inside(text.decode("utf-8", "replace")) for text in address.filter(zoned).to_pylist()]
+    return pc.replace_with_mask(address, zoned, texts_of(shown).cast(pa.large_binary()))
+
+
+def _distinct(match: NDArray[np.int32]) -> tuple[list[int], Any]:
+    """The different numbers, and the place of each row's among them."""
+    import numpy as np
+
+    numbers, places = np.unique(match, return_inverse=True)
+    return numbers.tolist(), numbers_of(places)
+
+
+# --- as Arrow --------------------------------------------------------------------------------------------------------
+
+
+class Writer:
+    """Writes rows as Parquet or Arrow to something with `write`; a context, at whose end the file is whole; cut off
+    by an exception, it does not look whole.
+
+    kind, class, block and file are dictionaries, which Parquet's readers see as text.
+    """
+
+    def __init__(
+        self,
+        write: Callable[[Any], object],
+        format: Literal["parquet", "arrow", "stream"],
+        names: Sequence[str] | None = None,
+        table: PrefixTable | None = None,
+    ) -> None:
+        """format: "arrow" is Arrow IPC's file format, "stream" the other one.  names: of the files, if rows tell it."""
+
+        self._labels = None if table is None else Labels(table)
+        self._names = None if names is None else texts_of([_utf8(name) for name in names])
+        self._kinds, self._classes = texts_of(KINDS), texts_of(CLASSES)
+        self._blocks = texts_of([block.prefix for block in BLOCKS])
+        self._waiting: list[Any] = []
+        self.schema = self._batch(_none(self._labels), 0).schema
+        self._sink = _Sink(write)
+        self._writer = self._opened(format)
+
+    def _opened(self, format: str) -> Any:
+        import pyarrow as pa
+
+        file = pa.PythonFile(self._sink, mode="w")
+        if format == "parquet":
+            import pyarrow.parquet as pq
+
+            return pq.ParquetWriter(file, self.schema)
+        return (pa.ipc.new_file if format == "arrow" else pa.ipc.new_stream)(file, self.schema)
+
+    def add(self, rows: Rows, file: int = 0) -> None:
+        """file: the number of its name."""
+        self._waiting.append(self._batch(rows, file))
+        if sum(map(len, self._waiting)) >= _TOGETHER:
+            self._write()
+
+    def _write(self) -> None:
+        import pyarrow as pa
+
+        if self._waiting:
+            table = pa.Table.from_batches(self._waiting).combine_chunks()
+            self._waiting.clear()
+            self._writer.write_table(table)
+
+    def _batch(self, rows: Rows, file: int) -> Any:
+        import numpy as np
+        import pyarrow as pa
+
+        n, codes = len(rows.codes), rows.codes
+        version = np.where(np.frombuffer(_IS_V6, bool).take(codes), 6, 4).astype(np.uint8)
+
+        def named(indices: Any, values: Any) -> Any:
+            return pa.DictionaryArray.from_arrays(numbers_of(indices), values)
+
+        columns: dict[str, Any] = {}
+        if self._names is not None:
+            columns["file"] = named(np.full(n, file, np.int32), self._names)
+        columns["line"] = numbers_of(rows.line)
+        columns["offset"] = pa.nulls(n, pa.int64()) if rows.offset is None else numbers_of(rows.offset)
+        columns["address"] = rows.address.cast(pa.string())
+        columns["version"] = numbers_of(version)
+        columns["kind"] = named(np.frombuffer(KIND_OF_CODE, np.int8).take(codes), self._kinds)
+        columns["class"] = named(np.frombuffer(CLASS_OF_CODE, np.int8).take(codes), self._classes)
+        columns["block"] = named(codes.astype(np.int16), self._blocks)
+        if self._labels is not None and rows.match is not None:
+            numbers, places = _distinct(rows.match)
+            told = [self._labels.of(number) if number >= 0 else (None, None) for number in numbers]
+            columns["prefix"] = texts_of([prefix for prefix, _ in told]).take(places)
+            columns["label"] = texts_of([label for _, label in told]).take(places)
+        return pa.RecordBatch.from_pydict(columns)
+
+    def __enter__(self) -> Writer:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None:
+            self._write()
+            self._writer.close()
+            return
+        self._sink.drop()
+        with suppress(Exception):
+            self._writer.close()
+
+
+_IS_V6 = bytes(":" in block.prefix for block in BLOCKS)
+
+
+def _none(labels: Labels | None) -> Rows:
+    """No rows, which have the columns of any."""
+    import numpy as np
+
+    number = np.zeros(0, np.int64)
+    match = None if labels is None else np.zeros(0, np.int32)
+    return Rows(number, number, texts_of([]), np.zeros(0, np.uint8), match)
+
+
+def _utf8(name: str) -> str:
+    """The name of a file, whose bytes may be no UTF-8, as Arrow can hold it."""
+    return os.fsencode(name).decode("utf-8", "replace")
+
+
+class _Sink:
+    """What PyArrow takes for a file that can only be written."""
+
+    closed = False
+
+    def __init__(self, write: Callable[[Any], object]) -> None:
+        self._write: Callable[[Any], object] | None = write
+        self._size = 0
+
+    def drop(self) -> None:
+        """What comes now goes nowhere."""
+        self._write = None
+
+    def write(self, data: bytes) -> None:
+        if self._write is not None:
+            self._write(data)
+        self._size += len(data)
+
+    def tell(self) -> int:
+        return self._size
+
+    def flush(self) -> None:
+        pass
+
+    def close(self) -> None:
+        pass

@@ -1,0 +1,335 @@
+"""Addresses in Polars: `import netfast.engines.polars`, and every expression and every series has `.netfast`.
+
+    >>> import netfast.engines.polars, polars as pl
+    >>> frame = pl.DataFrame({"ip": ["10.1.2.3", "8.8.8.8", "2001:db8::1", "bad", None]})
+    >>> frame.select(pl.col("ip").netfast.kind())["ip"].to_list()
+    ['private', 'global', 'documentation', 'invalid', None]
+
+Columns of String or Binary, and of UInt32 for IPv4.  Polars runs the kernels in its own threads and without Python, in
+its streaming engine, too: they are a plugin (nf_polars.h).  With NETFAST_POLARS_PLUGIN=0 in the environment batches go
+through Python instead, with the same result.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from .. import _core
+from ..addresses import Classification, classify, parse
+from ..prefix_sets import PrefixSet
+from ..prefix_values import OBJECTS
+from ..prefixes import PrefixTable
+from ..registry import BLOCKS, CLASS_OF_CODE, CLASSES, IS_GLOBAL, KIND_OF_CODE, KINDS
+from . import FLAGS, needs
+
+needs("polars", "polars")
+
+import polars as pl  # noqa: E402
+from polars.plugins import register_plugin_function  # noqa: E402
+
+__all__ = ["AddressExpressions", "AddressSeries"]
+
+KIND = pl.Enum(KINDS)
+NETWORK_CLASS = pl.Enum(CLASSES)
+BLOCK = pl.Enum([block.prefix for block in BLOCKS])
+
+_USES_PLUGIN = os.environ.get("NETFAST_POLARS_PLUGIN", "1") != "0"
+_KEPT = 64  # tables and sets of the last expressions, which may still run
+
+
+def _flag_of_code(flag: str) -> bytes:
+    if flag == "is_global":
+        return IS_GLOBAL
+    return bytes(KINDS[kind] == flag.removeprefix("is_") for kind in KIND_OF_CODE)
+
+
+_core.polars_set(KIND_OF_CODE, CLASS_OF_CODE, [_flag_of_code(flag) for flag in FLAGS])
+
+
+# What the plugin gives, before numbers become what they stand for.
+_CODES = pl.Struct({"kind": pl.UInt8, "network_class": pl.UInt8, "block": pl.UInt8, "is_global": pl.Boolean})
+
+
+# --- tables and sets -------------------------------------------------------------------------------------------------
+
+
+class _Found(NamedTuple):
+    """What an expression finds in a table or a set."""
+
+    function: str  # of the plugin
+    id: int  # by which the plugin knows the prefixes
+    raw: Any  # the type that it gives
+    batch: Callable[[pl.Series, bool], pl.Series]  # the same in Python
+    finish: Callable[[pl.Expr], pl.Expr]
+    held: Any  # what the plugin reads
+
+
+_kept = OrderedDict[tuple[int, bool], _Found]()
+
+
+def _kept_or(key: tuple[int, bool], make: Callable[[], _Found]) -> _Found:
+    """Those of the last expressions are kept, for nothing tells when the last one that reads a table has run."""
+    found = _kept.pop(key, None) or make()
+    _kept[key] = found
+    if len(_kept) > _KEPT:
+        _core.polars_remove(_kept.popitem(last=False)[1].id)
+    return found
+
+
+def _membership(prefixes: PrefixSet | PrefixTable) -> _Found:
+    lookup = prefixes._table() if isinstance(prefixes, PrefixSet) else prefixes._lookup
+
+    def batch(column: pl.Series, unwrap: bool) -> pl.Series:
+        return _masked(pl.Series(prefixes.contains(column, unwrap=unwrap, threads=1)), column)
+
+    return _Found("contains", lookup.for_polars(None), pl.Boolean, batch, _same, (prefixes, lookup))
+
+
+def _values(table: PrefixTable) -> _Found:
+    return _objects(table) if table._values.dtype == OBJECTS else _numbers(table)
+
+
+def _numbers(table: PrefixTable) -> _Found:
+    import numpy as np
+
+    numbers = np.frombuffer(table._values.items, table._values.dtype)
+    wide = {"f": "float64", "u": "uint64"}.get(numbers.dtype.kind, "int64")
+    data = numbers.astype(wide)
+    dtype = _NUMBERS.get(table._values.dtype) or pl.Series(numbers[:0]).dtype
+
+    def batch(column: pl.Series, unwrap: bool) -> pl.Series:
+        return pl.Series(table.lookup(column, unwrap=unwrap, threads=1)).cast(_NUMBERS[wide])
+
+    return _Found(f"lookup_{wide}", table._lookup.for_polars(data), _NUMBERS[wide], batch, _cast_to(dtype), data)
+
+
+def _objects(table: PrefixTable) -> _Found:
+    """They are stored once each: what is looked up is the number of one."""
+    import numpy as np
+
+    objects = table._values.objects
+    there = np.array([value is not None for value in objects], bool)
+    number_of = np.where(there, np.cumsum(there) - 1, -1).astype(np.int32)
+    numbers = number_of[np.frombuffer(table._values.items, np.int32)]
+
+    def batch(column: pl.Series, unwrap: bool) -> pl.Series:
+        index = table.lookup(column, unwrap=unwrap, threads=1).index
+        found = np.append(numbers, np.int32(-1))[index]  # the last is of no match, -1
+        return pl.select(pl.when(pl.lit(pl.Series(found)) >= 0).then(pl.Series(found)).cast(pl.UInt32)).to_series()
+
+    finish = _meaning([value for value in objects if value is not None])
+    return _Found("lookup", table._lookup.for_polars(numbers), pl.UInt32, batch, finish, numbers)
+
+
+def _meaning(values: list[Any]) -> Callable[[pl.Expr], pl.Expr]:
+    """From the numbers of values to the values."""
+    if all(isinstance(value, str) for value in values):
+        dtype = pl.Enum(values)
+        return lambda numbers: _as_enum(numbers, dtype)
+    kinds = sorted({type(value).__name__ for value in values})
+    if len(kinds) > 1 or not isinstance(values[0], (bytes, int, float)):
+        raise TypeError(
+            f"values of type {' and '.join(kinds)} have no column; text, bytes and numbers of one type have"
+        )
+    column = pl.Series(values)
+    return lambda numbers: numbers.replace_strict(pl.Series(range(len(column)), dtype=pl.UInt32), column, default=None)
+
+
+_NUMBERS: dict[str, Any] = {
+    "bool": pl.Boolean,
+    "float16": pl.Float32,
+    "int64": pl.Int64,
+    "uint64": pl.UInt64,
+    "float64": pl.Float64,
+}
+
+
+def _cast_to(dtype: Any) -> Callable[[pl.Expr], pl.Expr]:
+    return lambda found: found.cast(dtype)
+
+
+def _same(found: pl.Expr) -> pl.Expr:
+    return found
+
+
+# --- in Python, where Polars does not run the kernels itself ---------------------------------------------------------
+
+
+def _masked(found: pl.Series, column: pl.Series) -> pl.Series:
+    """Null where the column is."""
+    return pl.select(pl.when(column.is_not_null()).then(found)).to_series()
+
+
+def _classified(column: pl.Series, unwrap: bool) -> Classification:
+    return classify(column, unwrap=unwrap, threads=1)
+
+
+def _translated(table: bytes, dtype: Any) -> Callable[[pl.Series, bool], pl.Series]:
+    """What becomes of the codes."""
+
+    def batch(column: pl.Series, unwrap: bool) -> pl.Series:
+        codes = _classified(column, unwrap).codes
+        return _masked(_column(codes.tobytes().translate(table)).cast(dtype), column)
+
+    return batch
+
+
+def _column(data: bytes) -> pl.Series:
+    import numpy as np
+
+    return pl.Series(np.frombuffer(data, np.uint8))
+
+
+def _classify_batch(column: pl.Series, unwrap: bool) -> pl.Series:
+    codes = _classified(column, unwrap).codes.tobytes()
+    made = {
+        "kind": _column(codes.translate(KIND_OF_CODE)),
+        "network_class": _column(codes.translate(CLASS_OF_CODE)),
+        "block": _column(codes),
+        "is_global": _column(codes.translate(IS_GLOBAL)).cast(pl.Boolean),
+    }
+    return _masked(pl.DataFrame(made).to_struct(), column)
+
+
+def _parse_batch(column: pl.Series, _unwrap: bool) -> pl.Series:
+    return pl.Series(parse(column, threads=1).to_list(), dtype=pl.String)
+
+
+# --- expressions -----------------------------------------------------------------------------------------------------
+
+
+def _as_enum(codes: pl.Expr, dtype: pl.Enum) -> pl.Expr:
+    """Numbers as what they stand for; older Polars casts them."""
+    return codes.cat.to(dtype) if hasattr(codes.cat, "to") else codes.cast(dtype)
+
+
+@pl.api.register_expr_namespace("netfast")
+class AddressExpressions:
+    """`.netfast` of an expression.  Null stays null; what is no address is "invalid", or false, or has no value.
+
+    `unwrap` reads an IPv6 address that carries an IPv4 one as what it carries, as `netfast.classify` does.
+    """
+
+    def __init__(self, expr: pl.Expr) -> None:
+        self._expr = expr
+
+    def kind(self, *, unwrap: bool = False) -> pl.Expr:
+        """Enum of `netfast.KINDS`."""
+        return _as_enum(self._call("kind", unwrap, _translated(KIND_OF_CODE, pl.UInt8), pl.UInt8), KIND)
+
+    def network_class(self, *, unwrap: bool = False) -> pl.Expr:
+        """Enum: "A" to "E", and "" for IPv6 and for what is no address."""
+        batch = _translated(CLASS_OF_CODE, pl.UInt8)
+        return _as_enum(self._call("network_class", unwrap, batch, pl.UInt8), NETWORK_CLASS)
+
+    def is_private(self, *, unwrap: bool = False) -> pl.Expr:
+        """Boolean: RFC 1918 or RFC 4193 (not `ipaddress`'s "not global").  This and the next are `Classification`'s."""
+        return self._flag("is_private", unwrap)
+
+    def is_shared(self, *, unwrap: bool = False) -> pl.Expr:
+        """Boolean: 100.64.0.0/10, carrier-grade NAT (RFC 6598)."""
+        return self._flag("is_shared", unwrap)
+
+    def is_loopback(self, *, unwrap: bool = False) -> pl.Expr:
+        """Boolean: 127.0.0.0/8 or ::1."""
+        return self._flag("is_loopback", unwrap)
+
+    def is_link_local(self, *, unwrap: bool = False) -> pl.Expr:
+        """Boolean: 169.254.0.0/16 or fe80::/10."""
+        return self._flag("is_link_local", unwrap)
+
+    def is_multicast(self, *, unwrap: bool = False) -> pl.Expr:
+        """Boolean: 224.0.0.0/4 or ff00::/8."""
+        return self._flag("is_multicast", unwrap)
+
+    def is_broadcast(self, *, unwrap: bool = False) -> pl.Expr:
+        """Boolean: 255.255.255.255."""
+        return self._flag("is_broadcast", unwrap)
+
+    def is_unspecified(self, *, unwrap: bool = False) -> pl.Expr:
+        """Boolean: 0.0.0.0 or ::."""
+        return self._flag("is_unspecified", unwrap)
+
+    def is_documentation(self, *, unwrap: bool = False) -> pl.Expr:
+        """Boolean: the prefixes for examples, such as 192.0.2.0/24 and 2001:db8::/32."""
+        return self._flag("is_documentation", unwrap)
+
+    def is_reserved(self, *, unwrap: bool = False) -> pl.Expr:
+        """Boolean: 240.0.0.0/4 (but not broadcast), and the IPv6 space outside 2000::/3 and the registry."""
+        return self._flag("is_reserved", unwrap)
+
+    def is_global(self, *, unwrap: bool = False) -> pl.Expr:
+        """Boolean: IANA's "globally reachable", or ordinary unicast; multicast is not."""
+        return self._flag("is_global", unwrap)
+
+    def classify(self, *, unwrap: bool = False) -> pl.Expr:
+        """Struct of kind, network_class, block (its prefix) and is_global; `unnest` makes columns of it."""
+        return self._call("classify", unwrap, _classify_batch, _CODES).struct.with_fields(
+            _as_enum(pl.field("kind"), KIND),
+            _as_enum(pl.field("network_class"), NETWORK_CLASS),
+            _as_enum(pl.field("block"), BLOCK),
+        )
+
+    def parse(self) -> pl.Expr:
+        """String: the canonical form (RFC 5952); null for what is no address."""
+        return self._call("parse", False, _parse_batch, pl.String)
+
+    def contains(self, prefixes: PrefixSet | PrefixTable, *, unwrap: bool = False) -> pl.Expr:
+        """Boolean: whether a prefix of the set or table holds it.  The prefixes are kept as those of `lookup` are."""
+        if not isinstance(prefixes, (PrefixSet, PrefixTable)):
+            raise TypeError(f"prefixes is {type(prefixes).__name__}; wanted a PrefixSet or a PrefixTable")
+        return self._find(_kept_or((id(prefixes), False), lambda: _membership(prefixes)), unwrap)
+
+    def lookup(self, table: PrefixTable, *, unwrap: bool = False) -> pl.Expr:
+        """The value of the longest prefix that holds it: Enum of text, Binary, or numbers; null where there is none.
+
+        The tables and sets of the last 64 expressions are kept; an expression of one before runs only while Polars goes
+        through Python.  Values that are neither text nor bytes nor numbers of one type are a TypeError.
+        """
+        if not isinstance(table, PrefixTable):
+            raise TypeError(f"table is {type(table).__name__}; wanted a PrefixTable")
+        return self._find(_kept_or((id(table), True), lambda: _values(table)), unwrap)
+
+    def _flag(self, flag: str, unwrap: bool) -> pl.Expr:
+        return self._call(flag, unwrap, _translated(_flag_of_code(flag), pl.Boolean), pl.Boolean)
+
+    def _find(self, found: _Found, unwrap: bool) -> pl.Expr:
+        id = pl.lit(found.id, dtype=pl.UInt64)
+        return found.finish(self._call(found.function, unwrap, found.batch, found.raw, id))
+
+    def _call(
+        self, function: str, unwrap: bool, batch: Callable[[pl.Series, bool], pl.Series], raw: Any, *more: pl.Expr
+    ) -> pl.Expr:
+        if not _USES_PLUGIN:
+            return self._expr.map_batches(lambda column: batch(column, unwrap), return_dtype=raw, is_elementwise=True)
+        return register_plugin_function(
+            plugin_path=_core.__file__,
+            function_name=f"{function}_unwrapped" if unwrap else function,
+            args=[self._expr, *more],
+            is_elementwise=True,
+        )
+
+
+@pl.api.register_series_namespace("netfast")
+class AddressSeries:
+    """`.netfast` of a series: the methods of `AddressExpressions`, which give series."""
+
+    def __init__(self, series: pl.Series) -> None:
+        self._series = series
+
+    def __getattr__(self, name: str) -> Callable[..., pl.Series]:
+        method = getattr(AddressExpressions, name, None)
+        if name.startswith("_") or method is None:
+            raise AttributeError(name)
+
+        @functools.wraps(method)
+        def of_series(*arguments: Any, **options: Any) -> pl.Series:
+            series = self._series
+            expr = method(AddressExpressions(pl.col(series.name)), *arguments, **options)
+            return series.to_frame().select(expr).to_series()
+
+        return of_series

@@ -1,0 +1,383 @@
+"""netfast on Spark: SQL functions, and logs of any size classified by all workers of a cluster.
+
+`register` adds functions to SQL that work on Arrow arrays.  `classify_logs` makes a DataFrame of the addresses in
+files, which the workers read themselves: by blocks, not by lines.  Both want PySpark 4.1 or newer, netfast and PyArrow
+on every worker, and workers with the driver's version of Python: set PYSPARK_PYTHON before the session is made
+(`sys.executable` where all is one machine), for Spark takes `python3` from PATH otherwise.
+
+A table is saved to a file once, which Spark copies to each executor once (`SparkContext.addFile`); the workers map that
+file, and share its memory.
+"""
+
+from __future__ import annotations
+
+import atexit
+import errno
+import glob
+import hashlib
+import os
+import stat
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from functools import cache, lru_cache, partial
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+import netfast as nf
+from netfast.arrow_files import file_format
+from netfast.arrow_rows import Rows, rows_of_file
+from netfast.labels import Labels
+from netfast.logs import Boundary, Search
+from netfast.sources import BAD_INPUT, Ahead, Part, is_compressed, line_start, opened, trouble
+
+from . import arrow, needs
+
+needs("pyspark", "spark")
+
+import numpy as np  # noqa: E402
+import pyarrow as pa  # noqa: E402
+from pyspark import SparkContext, SparkFiles  # noqa: E402
+from pyspark.sql import DataFrame, SparkSession  # noqa: E402
+from pyspark.sql.functions import arrow_udf  # noqa: E402
+
+__all__ = ["classify_logs", "register"]
+
+# --- functions of SQL -------------------------------------------------------------------------------------------------
+
+
+def register(spark: SparkSession, table: nf.PrefixTable | None = None) -> None:
+    """Add ip_kind, ip_class, ip_is_private and ip_is_global to a session's SQL, and with a table ip_lookup.
+
+    Each takes one STRING.  NULL stays NULL; a text that is no address is of kind 'invalid', class '', neither private
+    nor global, and has no value.  ip_kind and ip_class return STRING, ip_is_private and ip_is_global BOOLEAN,
+    ip_lookup what the table's values are; Spark has no unsigned numbers, which become the next wider type.
+    Registering again replaces the functions.  With DataFrames: `pyspark.sql.functions.call_function("ip_kind", "ip")`.
+
+    Raises:
+        TypeError: the table's values have no Arrow column (`netfast.Matches`).
+
+    Example:
+        >>> import netfast as nf, netfast.engines.spark as nfs
+        >>> nfs.register(spark, nf.PrefixTable({"10.0.0.0/8": "office"}))
+        >>> spark.sql("SELECT ip_kind('10.0.0.1'), ip_is_private('10.0.0.1'), ip_lookup('10.0.0.1')").first()[:]
+        ('private', True, 'office')
+    """
+    for name, returns, function in (
+        ("ip_kind", "string", arrow.kind),
+        ("ip_class", "string", arrow.network_class),
+        ("ip_is_private", "boolean", arrow.is_private),
+        ("ip_is_global", "boolean", arrow.is_global),
+    ):
+        _add(spark, name, returns, partial(_column, function.__name__))
+    if table is None:
+        spark.sql("DROP TEMPORARY FUNCTION IF EXISTS ip_lookup")
+        return
+    returns, wide = _spark_type(_decoded(pa.array(table.lookup([]))).type)
+    _add(spark, "ip_lookup", returns, partial(_values, _shipped(spark, table), wide))
+
+
+def _add(spark: SparkSession, name: str, returns: str, function: Callable[[Any], Any]) -> None:
+    def call(rows: pa.Array) -> pa.Array:  # these types say what kind of function it is
+        return function(rows)
+
+    spark.udf.register(name, arrow_udf(call, returns))
+
+
+def _column(name: str, rows: Any) -> Any:
+    return _decoded(getattr(arrow, name)(rows, threads=1))
+
+
+def _values(file: str, wide: Any, rows: Any) -> Any:
+    return _decoded(arrow.lookup(rows, _table(SparkFiles.get(file)), threads=1)).cast(wide)
+
+
+def _decoded(values: Any) -> Any:
+    """Spark takes no dictionaries."""
+    return values.cast(values.type.value_type) if pa.types.is_dictionary(values.type) else values
+
+
+# Source: "Supported Data Types" of Spark SQL, pyspark.sql.pandas.types.
+_SPARK_TYPES = {
+    "bool": ("boolean", pa.bool_()),
+    "int8": ("tinyint", pa.int8()),
+    "uint8": ("smallint", pa.int16()),
+    "int16": ("smallint", pa.int16()),
+    "uint16": ("int", pa.int32()),
+    "int32": ("int", pa.int32()),
+    "uint32": ("bigint", pa.int64()),
+    "int64": ("bigint", pa.int64()),
+    "uint64": ("decimal(20,0)", pa.decimal128(20, 0)),
+    "halffloat": ("float", pa.float32()),
+    "float": ("float", pa.float32()),
+    "double": ("double", pa.float64()),
+    "binary": ("binary", pa.binary()),
+}
+
+
+def _spark_type(type: Any) -> tuple[str, Any]:
+    """Spark's name of an Arrow type, and the Arrow type that Spark takes for it; text for that of no values."""
+    return _SPARK_TYPES.get(str(type), ("string", pa.string()))
+
+
+# --- logs -------------------------------------------------------------------------------------------------------------
+
+
+def classify_logs(
+    spark: SparkSession,
+    paths: Any,
+    table: nf.PrefixTable | None = None,
+    *,
+    block: int | None = None,
+    boundary: Boundary = "word",
+    versions: Iterable[int] = (4, 6),
+    **how: Any,
+) -> DataFrame:
+    """The addresses in text files of any size, a row each.
+
+    Nothing is read until the result is asked for.  A plain file is cut into blocks, which different workers read; a
+    line belongs to the block it begins in, so that no address is lost, halved or doubled.  A compressed file (.gz .zst
+    .xz .bz2, by its first bytes) is read as a whole by one worker.  What a worker does depends on nothing but its
+    blocks: work of an executor that is lost is done again by another one, with the same result.
+
+    Args:
+        paths: a path or a list of them; each a file, a folder (its files, but those that begin with "." or "_"), or a
+            pattern ("logs/*.gz").  Every worker must be able to read them by the same name.  Names with "://" are
+            files that `pyarrow.fs` opens ("s3://bucket/access.log", "hdfs://host/access.log").
+        table: whose values, as text, become the column `label`.
+        block: bytes of a block; None for what shares the files between the cores of the cluster, 64 MiB at most.
+        boundary, versions, how: as for `netfast.scan`: first, field, sep, key.
+
+    Returns:
+        file (STRING; as in `paths`), position (BIGINT; the byte of the decompressed file at which the address begins,
+        as of `netfast.scan`: lines could only be counted by reading a file from its beginning), address (STRING, as
+        RFC 5952 writes it, with its zone), kind, network_class, block (STRING), and with a table label (STRING, null
+        where no prefix holds the address).  Rows are in the order of the files and of the text.  A file counts up to
+        the size it had when this was called.
+
+    Raises:
+        OSError: a file is not there, or cannot be opened here. ValueError: an argument is out of range, or a file is no
+        text (read Parquet with Spark, and use `register`), or no plain file, which a worker could read again.
+        When it runs, Spark's PythonException: a file cannot be read, or not to its end; the message names it.
+
+    Example:
+        >>> import netfast.engines.spark as nfs, os, tempfile
+        >>> path = os.path.join(tempfile.mkdtemp(), "access.log")
+        >>> with open(path, "w") as file:
+        ...     _ = file.write("10.0.0.1 GET /\\nfrom 2001:db8::1\\n")
+        >>> nfs.classify_logs(spark, path).select("position", "address", "kind").collect()[1]
+        Row(position=20, address='2001:db8::1', kind='documentation')
+    """
+    if block is not None and block < 1:
+        raise ValueError(f"block={block}: wanted 1 or more")
+    search = Search(boundary, versions, **how)
+    files = _files(paths)
+    work = _shared_out(files, block or _block(spark, files))
+    names = [file.path for file in files]
+    find = partial(_found, names, work, search, None if table is None else _shipped(spark, table))
+
+    def run(batches: Iterator[Any]) -> Iterator[Any]:
+        return find(batches)
+
+    columns = {**_COLUMNS, **({} if table is None else _LABEL)}
+    schema = ", ".join(f"{name} {kind}" for name, (kind, _) in columns.items())
+    return spark.range(0, len(work), 1, max(len(work), 1)).mapInArrow(run, schema)
+
+
+_COLUMNS = {
+    "file": ("string", pa.string()),
+    "position": ("bigint", pa.int64()),
+    **dict.fromkeys(("address", "kind", "network_class", "block"), ("string", pa.string())),
+}
+_LABEL = {"label": ("string", pa.string())}
+
+_BLOCK_MOST = 64 << 20
+_OPENING = 1 << 20  # a file costs as much as so many bytes of text, however short it is
+_CHUNK = 4 << 20  # bytes of text whose addresses make a batch
+
+
+# --- which worker reads what ---
+
+
+class _File(NamedTuple):
+    path: str
+    size: int
+    plain: bool  # may be cut
+
+
+class _Piece(NamedTuple):
+    """The lines that begin in [start, stop) of a file of that size; with no stop, all of a compressed file."""
+
+    file: int  # its number
+    start: int
+    stop: int | None
+    size: int
+
+
+def _files(paths: Any) -> list[_File]:
+    one = isinstance(paths, (str, bytes, os.PathLike))
+    return [_file(name) for path in ([paths] if one else paths) for name in _below(os.fsdecode(path))]
+
+
+def _below(path: str) -> list[str]:
+    """The files that a path stands for."""
+    if os.path.isdir(path):
+        with os.scandir(path) as inside:
+            return sorted(entry.path for entry in inside if entry.is_file() and not entry.name.startswith((".", "_")))
+    if not glob.has_magic(path) or "://" in path or os.path.lexists(path):
+        return [path]
+    found = sorted(glob.glob(path))
+    if not found:
+        raise FileNotFoundError(errno.ENOENT, "no file matches", path)
+    return found
+
+
+def _file(path: str) -> _File:
+    """What is to be known of a file before it is read."""
+    if "://" not in path and not stat.S_ISREG(os.stat(path).st_mode):
+        raise ValueError(f"{path}: it is no plain file")
+    with _opened(path) as file:
+        ahead = Ahead(file)
+        if format := file_format(ahead):
+            raise ValueError(f"{path}: it is {format}, not text")
+        return _File(path, file.seek(0, os.SEEK_END), not is_compressed(ahead.head))
+
+
+@contextmanager
+def _opened(path: str) -> Iterator[Any]:
+    """A file as it is."""
+    if "://" in path:
+        from pyarrow.fs import FileSystem
+
+        system, name = FileSystem.from_uri(path)
+        with system.open_input_file(name) as file:
+            yield file
+    else:
+        with open(path, "rb", buffering=0) as file:
+            yield file
+
+
+def _block(spark: SparkSession, files: list[_File]) -> int:
+    """Bytes of a block so that every core has work."""
+    total = sum(file.size + _OPENING for file in files)
+    cores: int = spark.sparkContext.defaultParallelism
+    return min(_BLOCK_MOST, max(_OPENING, -(-total // cores)))
+
+
+def _shared_out(files: list[_File], block: int) -> list[list[_Piece]]:
+    """The files in pieces, those that a task is to read together; small files share one."""
+    work: list[list[_Piece]] = []
+    room = 0
+    for number, file in enumerate(files):
+        cuts = [*range(0, file.size, block if file.plain else file.size or 1), file.size]
+        for start, stop in pairwise(cuts):
+            cost = stop - start + min(_OPENING, block)
+            if cost > room:
+                work.append([])
+                room = block + min(_OPENING, block)
+            work[-1].append(_Piece(number, start, stop if file.plain else None, file.size))
+            room -= cost
+    return work
+
+
+# --- what a worker does ---
+
+
+def _found(names: list[str], work: list[list[_Piece]], search: Search, table: str | None, tasks: Any) -> Iterator[Any]:
+    """The addresses in what the tasks with these numbers are to read, as record batches."""
+    labels = None if table is None else _labels(SparkFiles.get(table))
+    for batch in tasks:
+        for task in batch.column(0).to_pylist():
+            for piece in work[task]:
+                path = names[piece.file]
+                try:
+                    yield from _found_in(path, piece, search, labels)
+                except BAD_INPUT as error:
+                    raise OSError(trouble(path, error)) from error
+
+
+def _found_in(path: str, piece: _Piece, search: Search, labels: Labels | None) -> Iterator[Any]:
+    with _opened(path) as file:
+        if piece.stop is None:
+            with opened(file) as text:
+                for rows in rows_of_file(text, search, labels, _CHUNK):
+                    yield _batch(path, 0, rows, labels)
+            return
+        start = line_start(file, piece.start, piece.stop) if piece.start else 0
+        if start is None:
+            return  # a line that goes on through all of the block
+        stop = (line_start(file, piece.stop, piece.size) if piece.stop < piece.size else None) or piece.size
+        file.seek(start)
+        for rows in rows_of_file(Part(file, stop - start), search, labels, _CHUNK):
+            yield _batch(path, start, rows, labels)
+
+
+def _batch(path: str, start: int, rows: Rows, labels: Labels | None) -> Any:
+    codes = pa.array(rows.codes)
+    offset: Any = rows.offset  # there is one, of text
+    name = os.fsencode(path).decode("utf-8", "replace")
+    columns = [
+        pa.repeat(pa.scalar(name, pa.string()), len(codes)),
+        pa.array(offset + start),
+        rows.address.cast(pa.string()),
+        *(values.take(codes) for values in _of_codes()),
+    ]
+    names = list(_COLUMNS)
+    if labels is not None and rows.match is not None:
+        numbers, places = np.unique(rows.match, return_inverse=True)
+        texts = [labels.of(number)[1] if number >= 0 else None for number in numbers.tolist()]
+        columns.append(pa.array(texts, pa.string()).take(pa.array(places)))
+        names += _LABEL
+    return pa.RecordBatch.from_arrays(columns, names)
+
+
+@cache
+def _of_codes() -> tuple[Any, Any, Any]:
+    """The kind, class and prefix of each block."""
+    rows = [(block.kind, block.network_class, block.prefix) for block in nf.BLOCKS]
+    kinds, classes, prefixes = (pa.array(column, pa.string()) for column in zip(*rows, strict=True))
+    return kinds, classes, prefixes
+
+
+# --- tables -----------------------------------------------------------------------------------------------------------
+
+
+def _shipped(spark: SparkSession, table: nf.PrefixTable) -> str:
+    """Sends a table's file to the executors, now and later ones; its name there is that of its content."""
+    folder = _folder()
+    new = os.path.join(folder, "new")
+    table.save(new)
+    with open(new, "rb") as file:
+        digest = hashlib.blake2b(file.read(), digest_size=16).hexdigest()
+    name = f"netfast-{digest}.table"
+    os.replace(new, os.path.join(folder, name))
+    _add_file(spark.sparkContext, os.path.join(folder, name))
+    return name
+
+
+@cache
+def _folder() -> str:
+    """Where the driver keeps the files until it ends."""
+    made = tempfile.TemporaryDirectory(prefix="netfast-")
+    atexit.register(made.cleanup)
+    return made.name
+
+
+_SENT: set[tuple[str, str]] = set()  # application and file: Spark warns of what it has
+
+
+def _add_file(context: SparkContext, path: str) -> None:
+    sent = (context.applicationId, path)
+    if sent not in _SENT:
+        context.addFile(path)
+        _SENT.add(sent)
+
+
+@lru_cache(8)
+def _table(path: str) -> nf.PrefixTable:
+    return nf.PrefixTable.load(path)
+
+
+@lru_cache(8)
+def _labels(path: str) -> Labels:
+    return Labels(_table(path))

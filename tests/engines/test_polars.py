@@ -1,0 +1,237 @@
+"""Polars: the plugin and the way through Python give what `netfast.classify` gives."""
+
+from __future__ import annotations
+
+import gc
+import subprocess
+import sys
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+
+import netfast as nf
+import netfast.engines.polars as engine
+from engines.cases import (
+    BYTES,
+    LEAK_KIB,
+    LEAK_TEXTS,
+    NO_COLUMN,
+    NUMBERS,
+    SET,
+    TABLE,
+    Texts,
+    contained,
+    each_column,
+    each_table,
+    expected,
+    found,
+    grows_by,
+)
+from netfast.engines import FLAGS
+
+IP: Any = pl.col("ip")  # `.netfast` is added to expressions when they run
+
+
+@pytest.fixture(params=["plugin", "python"], autouse=True)
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.setattr(engine, "_USES_PLUGIN", request.param == "plugin")
+    way: str = request.param
+    return way
+
+
+def _sliced(texts: Texts) -> pl.Series:
+    return pl.Series("ip", ["8.8.4.4", None, "::", *texts, "1.1.1.1"], dtype=pl.String).slice(3, len(texts))
+
+
+def _chunked(texts: Texts) -> pl.Series:
+    column = pl.Series("ip", [], dtype=pl.String)
+    for first in range(0, len(texts), 3):
+        column = column.append(pl.Series("ip", list(texts[first : first + 3]), dtype=pl.String))
+    return column
+
+
+LAYOUTS = {
+    "text": lambda texts: pl.Series("ip", list(texts), dtype=pl.String),
+    "binary": lambda texts: pl.Series(
+        "ip", [None if text is None else text.encode() for text in texts], dtype=pl.Binary
+    ),
+    "sliced": _sliced,
+    "chunked": _chunked,
+}
+each_layout = pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS)
+each_unwrap = pytest.mark.parametrize("unwrap", [False, True])
+
+
+def asked(column: pl.Series, expr: pl.Expr) -> list[Any]:
+    """What eager, lazy and streaming say, which must be the same."""
+    frame = pl.DataFrame({"ip": column})
+    answers = [
+        frame.select(expr).to_series().to_list(),
+        frame.lazy().select(expr).collect().to_series().to_list(),
+        frame.lazy().select(expr).collect(engine="streaming").to_series().to_list(),
+    ]
+    assert answers[0] == answers[1] == answers[2]
+    return answers[0]
+
+
+@each_column
+@each_layout
+@each_unwrap
+def test_what_they_are(texts: Texts, layout: Any, unwrap: bool) -> None:
+    column, right = layout(texts), expected(texts, unwrap=unwrap)
+    assert asked(column, IP.netfast.kind(unwrap=unwrap)) == right.kind
+    assert asked(column, IP.netfast.network_class(unwrap=unwrap)) == right.network_class
+    for flag in FLAGS:
+        assert asked(column, getattr(IP.netfast, flag)(unwrap=unwrap)) == right.flags[flag]
+    names = ("kind", "network_class", "block", "is_global")
+    rows = zip(right.kind, right.network_class, right.block, right.flags["is_global"], strict=True)
+    structs = [None if row[0] is None else dict(zip(names, row, strict=True)) for row in rows]
+    assert asked(column, IP.netfast.classify(unwrap=unwrap)) == structs
+
+
+@each_column
+@each_layout
+def test_canonical_text(texts: Texts, layout: Any) -> None:
+    assert asked(layout(texts), IP.netfast.parse()) == expected(texts).text
+
+
+@each_column
+@each_table
+@each_unwrap
+def test_values(texts: Texts, table: nf.PrefixTable, unwrap: bool) -> None:
+    column = _chunked(texts)
+    assert asked(column, IP.netfast.lookup(table, unwrap=unwrap)) == found(texts, table, unwrap=unwrap)
+
+
+@each_column
+@each_unwrap
+@pytest.mark.parametrize("prefixes", [SET, TABLE], ids=["set", "table"])
+def test_membership(texts: Texts, prefixes: nf.PrefixSet | nf.PrefixTable, unwrap: bool) -> None:
+    right = contained(texts, prefixes, unwrap=unwrap)
+    assert asked(_sliced(texts), IP.netfast.contains(prefixes, unwrap=unwrap)) == right
+
+
+def test_numbers_are_ip4() -> None:
+    numbers = [0x0A000001, None, 0x08080808, 0xFFFFFFFF]
+    column = pl.Series("ip", numbers, dtype=pl.UInt32)
+    assert asked(column, IP.netfast.kind()) == ["private", None, "global", "broadcast"]
+    assert asked(column, IP.netfast.parse()) == ["10.0.0.1", None, "8.8.8.8", "255.255.255.255"]
+    assert asked(column, IP.netfast.lookup(NUMBERS)) == [64512, None, None, None]
+
+
+def test_a_column_of_nothing_but_nulls() -> None:
+    column = pl.Series("ip", [None, None], dtype=pl.Null)
+    for expr in (IP.netfast.kind(), IP.netfast.is_private(), IP.netfast.lookup(TABLE), IP.netfast.parse()):
+        assert asked(column, expr) == [None, None]
+
+
+def test_types() -> None:
+    frame = pl.LazyFrame({"ip": ["10.0.0.1"]})
+    found = frame.select(
+        kind=IP.netfast.kind(),
+        network_class=IP.netfast.network_class(),
+        private=IP.netfast.is_private(),
+        text=IP.netfast.parse(),
+        label=IP.netfast.lookup(TABLE),
+        number=IP.netfast.lookup(NUMBERS),
+        bytes=IP.netfast.lookup(BYTES),
+    )
+    schema = found.collect_schema()
+    assert schema == found.collect().schema
+    assert schema["kind"] == pl.Enum(nf.KINDS)
+    assert schema["private"] == pl.Boolean
+    assert schema["text"] == pl.String
+    assert schema["label"] == pl.Enum(["office", "lab", "docs", "rest"])
+    assert schema["number"] == pl.Int64
+    assert schema["bytes"] == pl.Binary
+
+
+def test_series() -> None:
+    column: Any = pl.Series("ip", ["10.0.0.1", None])
+    assert column.netfast.kind().to_list() == ["private", None]
+    assert column.netfast.lookup(TABLE).name == "ip"
+    assert column.netfast.is_private(unwrap=True).to_list() == [True, None]
+    with pytest.raises(AttributeError):
+        _ = column.netfast.nonsense
+
+
+def test_who_does_the_work(way: str) -> None:
+    frame = pl.LazyFrame({"ip": ["10.0.0.1"]})
+    for expr in (IP.netfast.kind(), IP.netfast.classify(), IP.netfast.lookup(TABLE), IP.netfast.parse()):
+        plan = frame.select(expr).explain()
+        assert ("python_udf" in plan) == (way == "python")
+        assert ("_core" in plan) == (way == "plugin")
+
+
+def test_a_literal_and_aggregates() -> None:
+    frame = pl.DataFrame({"ip": ["10.0.0.1", "8.8.8.8", "10.0.0.2"]})
+    literal: Any = pl.lit("10.0.0.1")
+    assert frame.select(literal.netfast.kind()).item() == "private"
+    counts = frame.lazy().group_by(IP.netfast.kind().alias("kind")).len().sort("len").collect(engine="streaming")
+    assert counts.rows() == [("global", 1), ("private", 2)]
+    assert frame.filter(IP.netfast.is_private()).height == 2
+
+
+@pytest.mark.parametrize("dtype", [pl.Float64, pl.Int64, pl.Categorical, pl.List(pl.String), pl.Date])
+def test_a_wrong_type_is_an_error_of_polars(dtype: Any, way: str) -> None:
+    frame = pl.LazyFrame({"ip": pl.Series([], dtype=dtype)})
+    expr = IP.netfast.kind()
+    if way == "python" and dtype == pl.Categorical:
+        return  # which netfast reads
+    with pytest.raises((pl.exceptions.PolarsError, TypeError)):
+        frame.select(expr).collect()
+
+
+def test_wrong_prefixes() -> None:
+    with pytest.raises(TypeError, match="table is PrefixSet; wanted a PrefixTable"):
+        IP.netfast.lookup(SET)
+    with pytest.raises(TypeError, match="prefixes is list"):
+        IP.netfast.contains(["10.0.0.0/8"])
+    with pytest.raises(TypeError, match="tuple"):
+        IP.netfast.lookup(NO_COLUMN)
+
+
+def test_tables_of_the_last_expressions_are_kept() -> None:
+    frame = pl.LazyFrame({"ip": ["10.0.0.1"]})
+    queries = [frame.select(IP.netfast.lookup(nf.PrefixTable({"10.0.0.0/8": number}))) for number in range(40)]
+    gc.collect()
+    assert [query.collect().item() for query in queries] == list(range(40))
+
+
+def test_a_table_that_is_gone_is_an_error(way: str) -> None:
+    frame = pl.LazyFrame({"ip": ["10.0.0.1"]})
+    first = frame.select(IP.netfast.lookup(nf.PrefixTable({"10.0.0.0/8": 1})))
+    for number in range(engine._KEPT):
+        IP.netfast.contains(nf.PrefixSet([f"10.{number}.0.0/16"]))
+    if way == "python":
+        assert first.collect().item() == 1
+    else:
+        with pytest.raises(pl.exceptions.ComputeError, match="keep a reference"):
+            first.collect()
+
+
+def test_many_rows() -> None:
+    numbers = np.random.default_rng(1).integers(0, 2**32, 1_000_000, dtype=np.uint32)
+    column = pl.Series("ip", nf.format_addresses(numbers))
+    right = nf.classify(numbers)
+    frame = pl.DataFrame({"ip": column})
+    for how in ("in-memory", "streaming"):
+        found = frame.lazy().select(IP.netfast.kind(), p=IP.netfast.is_private()).collect(engine=how)
+        assert (found["ip"].to_physical().to_numpy() == right.kind_codes).all()
+        assert (found["p"].to_numpy() == right.is_private).all()
+
+
+def test_memory_is_flat() -> None:
+    frame = pl.DataFrame({"ip": LEAK_TEXTS})
+    exprs = [IP.netfast.classify(), IP.netfast.parse().alias("p"), IP.netfast.lookup(TABLE).alias("l")]
+    assert grows_by(lambda: frame.select(exprs)) < LEAK_KIB
+
+
+def test_a_missing_polars_is_told() -> None:
+    code = "import sys; sys.modules['polars'] = None; import netfast.engines.polars"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (
+        run.stderr.splitlines()[-1] == "ImportError: netfast.engines.polars needs polars: pip install 'netfast[polars]'"
+    )
