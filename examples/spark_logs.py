@@ -26,8 +26,9 @@ def main() -> None:
     try:
         table = nf.PrefixTable.from_csv(options.table, value="value") if options.table else None
         spark = SparkSession.builder.appName("spark_logs").getOrCreate()
-        rows = nfs.classify_logs(spark, options.log, table)
-        counts = rows.groupBy("kind", *["label"] * bool(table)).count().orderBy("count", ascending=False)
+        columns = ["kind", "label"] if options.table else ["kind"]
+        rows = nfs.classify_logs(spark, options.log, table, columns=columns)
+        counts = rows.groupBy(*columns).count().orderBy("count", ascending=False)
         for row in counts.toLocalIterator():
             print(*(f"{'' if value is None else value:<20}" for value in row[:-1]), f"{row[-1]:>12,}")
     except (OSError, ValueError) as error:

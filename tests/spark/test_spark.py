@@ -223,6 +223,14 @@ def test_columns(spark: Any, log: Path) -> None:
     assert labelled.dtypes == [*made.dtypes, ("label", "string")]
 
 
+@pytest.mark.parametrize("columns", [["kind"], ["label", "position"], ["block", "file"], ["address", "label"]])
+def test_some_columns(spark: Any, log: Path, columns: list[str]) -> None:
+    every = engine.classify_logs(spark, log, cases.TABLE, block=100)
+    made = engine.classify_logs(spark, log, cases.TABLE, block=100, columns=columns)
+    assert made.columns == columns
+    assert rows_of(made) == rows_of(every.select(*columns))
+
+
 @pytest.mark.parametrize("how", [{"first": True}, {"field": 3}, {"versions": [6]}, {"boundary": "loose"}])
 def test_what_counts(spark: Any, log: Path, how: dict[str, Any]) -> None:
     assert rows_of(engine.classify_logs(spark, log, block=40, **how)) == found_in(log, TEXT, **how)
@@ -407,10 +415,21 @@ def test_files_that_are_no_text(spark: Any, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "how", [{"block": 0}, {"boundary": "tight"}, {"versions": []}, {"first": True, "field": 1}, {"field": 0}]
+    "how",
+    [
+        {"block": 0},
+        {"boundary": "tight"},
+        {"versions": []},
+        {"first": True, "field": 1},
+        {"field": 0},
+        {"columns": "kind"},
+        {"columns": []},
+        {"columns": ["kind", "kind"]},
+        {"columns": ["label"]},
+    ],
 )
 def test_bad_arguments(spark: Any, log: Path, how: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match=r"block|boundary|versions|first|field"):
+    with pytest.raises(ValueError, match=r"block|boundary|versions|first|field|columns"):
         engine.classify_logs(spark, log, **how)
 
 
