@@ -191,7 +191,7 @@ def set_interface(
         >>> nf.set_interface("lo", mtu=0)
         Traceback (most recent call last):
         ...
-        ValueError: mtu=0: wanted 1 to 2147483647 bytes
+        ValueError: mtu=0: wanted 1 to 2,147,483,647
         >>> nf.set_interface("lo", up=True).admin_up  # it is already
         True
     """

@@ -536,7 +536,7 @@ def unix_socket(
         ...         connection.recv(100)
         b'hello'
     """
-    if type not in _UNIX_TYPES:
+    if type not in tuple(_UNIX_TYPES):  # which asks nothing to be hashed
         raise ValueError(f'type={type!r}: wanted "stream", "dgram" or "seqpacket"')
     kind = _UNIX_TYPES[type]
     if kind is None:

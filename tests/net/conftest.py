@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import signal
+import socket
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from types import FrameType
 
 import pytest
 
-from net import lab
+from net import datagrams_lab, lab
+from net.streams_lab import KINDS, LINES, PREFIX, Pair, Rule, connected
 from netfast import _netlink
 
 
@@ -82,3 +85,44 @@ def far(far_host: tuple[lab.Namespace, lab.FarEnd]) -> Iterator[lab.FarEnd]:
     far.play()
     with host.inside():
         yield far
+
+
+# --- sockets ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def opened() -> Iterator[datagrams_lab.Opened]:
+    """Sockets of datagrams, which are closed in the end."""
+    with datagrams_lab.Opened() as stack:
+        yield stack
+
+
+@pytest.fixture
+def sockets() -> Iterator[Pair]:
+    """Stream sockets that are connected."""
+    both = Pair(*socket.socketpair())
+    with both.near, both.far:
+        yield both
+
+
+@pytest.fixture(params=KINDS)
+def pair(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Pair]:
+    """The same, of each kind."""
+    both = connected(request.param, tmp_path)
+    with both.near, both.far:
+        yield both
+
+
+@pytest.fixture(params=KINDS)
+def tiny(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Pair]:
+    """The same, with the smallest buffers that the kernel gives."""
+    both = connected(request.param, tmp_path, sending=1, receiving=1)
+    with both.near, both.far:
+        yield both
+
+
+@pytest.fixture(params=[PREFIX, LINES], ids=["prefix", "delimiter"])
+def rule(request: pytest.FixtureRequest) -> Rule:
+    """How a stream is cut into frames."""
+    options: Rule = request.param
+    return options

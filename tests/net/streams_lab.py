@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import array
 import fcntl
+import random
 import re
 import signal
 import socket
@@ -17,9 +18,13 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import reference
 from net import lab
 
 KINDS = ("socketpair", "tcp", "tcp6", "unix")
+Rule = dict[str, Any]  # how frames are cut: the options of FrameStream
+PREFIX: Rule = {"prefix": ">I"}
+LINES: Rule = {"delimiter": b"\r\n"}
 SLACK = 0.5  # seconds that a busy machine may add to a wait
 
 
@@ -247,3 +252,14 @@ def calls(log: Path, sock: socket.socket, *names: str) -> list[str]:
 
 SENDING = ("write", "writev", "sendto", "sendmsg", "sendmmsg")
 RECEIVING = ("read", "readv", "recvfrom", "recvmsg", "recvmmsg")
+
+
+def wire(frames: list[bytes], rule: Rule) -> bytes:
+    """Frames as they go through a stream."""
+    return b"".join(reference.framed(frame, **rule) for frame in frames)
+
+
+def some_frames(count: int, largest: int = 100) -> list[bytes]:
+    """Frames without a delimiter in them."""
+    source = random.Random(count)
+    return [source.randbytes(source.randrange(largest + 1)).replace(b"\r", b".") for _ in range(count)]

@@ -362,7 +362,7 @@ def test_addresses_are_spelled_as_ipaddress_does(alone: lab.Namespace, stack: Ex
     addresses += ["::c612:1", "2001:db8:1:2:3:4:5:6", "2001:db8:0:1:1:1:1:1", "fd00::ffff:0:0"]
     for address in addresses:
         if not address.startswith("::ffff:"):
-            alone.run("ip", "addr", "add", address, "dev", "lo")
+            alone.run("ip", "addr", "add", address, "dev", "lo", "nodad")  # to be bound to at once
         udp(stack, address, 1 + addresses.index(address))
     table = nf.connections("udp")
     spelled = dict(zip(table.local_port.tolist(), table.local_address.tolist(), strict=True))

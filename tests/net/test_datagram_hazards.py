@@ -39,12 +39,6 @@ IP_PKTINFO, IP_RECVTTL, IP_RECVTOS = 8, 12, 13
 IPV6_RECVPKTINFO, IPV6_RECVHOPLIMIT, IPV6_RECVTCLASS = 49, 51, 66
 
 
-@pytest.fixture
-def opened() -> Iterator[dl.Opened]:
-    with dl.Opened() as stack:
-        yield stack
-
-
 # --- a socket that is closed meanwhile ------------------------------------------------------------------------------
 
 

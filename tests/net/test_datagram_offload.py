@@ -26,12 +26,6 @@ SO_NO_CHECK = 11
 IPPROTO_UDP = socket.IPPROTO_UDP
 
 
-@pytest.fixture
-def opened() -> Iterator[dl.Opened]:
-    with dl.Opened() as stack:
-        yield stack
-
-
 @pytest.fixture(params=["lo", "veth 1500", "veth 1280"])
 def way(request: pytest.FixtureRequest, network: None, version: int) -> Iterator[dl.Way]:
     kind: str = request.param

@@ -6,7 +6,6 @@ import gc
 import random
 import socket
 import threading
-from collections.abc import Iterator
 from contextlib import suppress
 from queue import SimpleQueue
 from typing import Any
@@ -18,12 +17,6 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 import netfast as nf
 from net import datagrams_lab as dl
-
-
-@pytest.fixture
-def opened() -> Iterator[dl.Opened]:
-    with dl.Opened() as stack:
-        yield stack
 
 
 def content(holder: Any) -> Any:

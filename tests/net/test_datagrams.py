@@ -39,12 +39,6 @@ _names = itertools.count()
 
 
 @pytest.fixture
-def opened() -> Iterator[dl.Opened]:
-    with dl.Opened() as stack:
-        yield stack
-
-
-@pytest.fixture
 def pair(opened: dl.Opened, version: int) -> tuple[nf.DatagramBatch, nf.DatagramBatch]:
     """Two that are not connected, of either version."""
     host = dl.LOOPBACK[version]

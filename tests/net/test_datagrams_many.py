@@ -7,7 +7,7 @@ import random
 import socket
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import pytest
 
@@ -15,12 +15,6 @@ import netfast as nf
 from net import datagrams_lab as dl
 
 MILLION = 1_000_000
-
-
-@pytest.fixture
-def opened() -> Iterator[dl.Opened]:
-    with dl.Opened() as stack:
-        yield stack
 
 
 def mixed(seed: int, count: int, *, longest: int = 1472) -> list[int]:

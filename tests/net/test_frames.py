@@ -6,7 +6,6 @@ import array
 import errno
 import gc
 import os
-import random
 import signal
 import socket
 import ssl
@@ -25,50 +24,22 @@ import pytest
 import netfast as nf
 import reference
 from net import lab, streams_lab
-from net.streams_lab import Pair, beside, connected, deliver, drain, fill, limits, until, waiting
-
-Options = dict[str, Any]
-
-PREFIX: Options = {"prefix": ">I"}
-LINES: Options = {"delimiter": b"\r\n"}
-
-
-@pytest.fixture(params=streams_lab.KINDS)
-def pair(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Pair]:
-    both = connected(request.param, tmp_path)
-    with both.near, both.far:
-        yield both
-
-
-@pytest.fixture(params=streams_lab.KINDS)
-def tiny(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Pair]:
-    """A pair with the smallest buffers that the kernel gives."""
-    both = connected(request.param, tmp_path, sending=1, receiving=1)
-    with both.near, both.far:
-        yield both
-
-
-@pytest.fixture
-def sockets() -> Iterator[Pair]:
-    both = Pair(*socket.socketpair())
-    with both.near, both.far:
-        yield both
-
-
-@pytest.fixture(params=[PREFIX, LINES], ids=["prefix", "delimiter"])
-def rule(request: pytest.FixtureRequest) -> Options:
-    options: Options = request.param
-    return options
-
-
-def wire(frames: list[bytes], rule: Options) -> bytes:
-    return b"".join(reference.framed(frame, **rule) for frame in frames)
-
-
-def some_frames(count: int, largest: int = 100) -> list[bytes]:
-    """Frames without a delimiter in them."""
-    source = random.Random(count)
-    return [source.randbytes(source.randrange(largest + 1)).replace(b"\r", b".") for _ in range(count)]
+from net.streams_lab import (
+    LINES,
+    PREFIX,
+    Pair,
+    Rule,
+    beside,
+    connected,
+    deliver,
+    drain,
+    fill,
+    limits,
+    some_frames,
+    until,
+    waiting,
+    wire,
+)
 
 
 def receive(stream: nf.FrameStream, count: int, most: int = 1024) -> list[bytes]:
@@ -91,7 +62,7 @@ def unchanged(sock: socket.socket, timeout: float | None) -> None:
 
 
 @pytest.mark.parametrize("timeout", [None, 20.0])
-def test_frames_go_there_and_back(pair: Pair, rule: Options, timeout: float | None) -> None:
+def test_frames_go_there_and_back(pair: Pair, rule: Rule, timeout: float | None) -> None:
     pair.near.settimeout(timeout)
     near, far = nf.FrameStream(pair.near, **rule), nf.FrameStream(pair.far, **rule)
     assert near.send([b"hello", b"", b"world"]) == 3
@@ -114,7 +85,7 @@ def test_every_prefix(sockets: Pair, prefix: str) -> None:
 
 
 @pytest.mark.parametrize("size", [0, 1, 64, 255, 256, 4095, 4096, 65535, 65536, 1 << 20, 16 << 20])
-def test_every_size(pair: Pair, rule: Options, size: int) -> None:
+def test_every_size(pair: Pair, rule: Rule, size: int) -> None:
     frame = bytes(size)
     near, far = nf.FrameStream(pair.near, **rule), nf.FrameStream(pair.far, **rule)
     received: list[bytes] = []
@@ -124,7 +95,7 @@ def test_every_size(pair: Pair, rule: Options, size: int) -> None:
 
 
 @pytest.mark.parametrize("timeout", [None, 20.0])
-def test_frames_through_a_narrow_way(tiny: Pair, rule: Options, timeout: float | None) -> None:
+def test_frames_through_a_narrow_way(tiny: Pair, rule: Rule, timeout: float | None) -> None:
     # What the kernel takes and gives ends anywhere: within prefixes, frames and delimiters.
     frames = [*some_frames(2000), b"x" * 300_000, *some_frames(500, 5000)]
     tiny.near.settimeout(timeout)
@@ -136,7 +107,7 @@ def test_frames_through_a_narrow_way(tiny: Pair, rule: Options, timeout: float |
     unchanged(tiny.near, timeout)
 
 
-def test_a_non_blocking_socket_with_a_timeout_waits(tiny: Pair, rule: Options) -> None:
+def test_a_non_blocking_socket_with_a_timeout_waits(tiny: Pair, rule: Rule) -> None:
     frames = some_frames(3000)
     tiny.near.setblocking(False)
     tiny.far.setblocking(False)
@@ -154,7 +125,7 @@ def test_a_non_blocking_socket_with_a_timeout_waits(tiny: Pair, rule: Options) -
     unchanged(tiny.far, 0.0)
 
 
-def test_a_byte_at_a_time(sockets: Pair, rule: Options) -> None:
+def test_a_byte_at_a_time(sockets: Pair, rule: Rule) -> None:
     frames = [b"one", b"", b"three"]
     stream = nf.FrameStream(sockets.near, **rule)
     received: list[bytes] = []
@@ -167,7 +138,7 @@ def test_a_byte_at_a_time(sockets: Pair, rule: Options) -> None:
     assert received == frames
 
 
-def test_no_more_frames_than_asked_for(pair: Pair, rule: Options) -> None:
+def test_no_more_frames_than_asked_for(pair: Pair, rule: Rule) -> None:
     frames = some_frames(100)
     deliver(pair, wire(frames, rule))
     stream = nf.FrameStream(pair.near, **rule)
@@ -183,7 +154,7 @@ def test_a_thousand_frames_unless_more_are_asked_for(sockets: Pair) -> None:
     assert len(stream.recv(5000)) > 1024
 
 
-def test_frames_that_are_there_need_no_wait(pair: Pair, rule: Options) -> None:
+def test_frames_that_are_there_need_no_wait(pair: Pair, rule: Rule) -> None:
     stream = nf.FrameStream(pair.near, **rule)
     deliver(pair, wire([b"a", b"b", b"c"], rule))
     assert stream.recv(1, timeout=0) == [b"a"]
@@ -192,7 +163,7 @@ def test_frames_that_are_there_need_no_wait(pair: Pair, rule: Options) -> None:
     assert stream.recv(timeout=None) == [b"c"]
 
 
-def test_what_is_no_frame_yet_can_be_read(pair: Pair, rule: Options) -> None:
+def test_what_is_no_frame_yet_can_be_read(pair: Pair, rule: Rule) -> None:
     stream = nf.FrameStream(pair.near, **rule)
     assert stream.buffered == b""
     whole = wire([b"one", b"twenty"], rule)
@@ -211,7 +182,7 @@ def test_what_is_no_frame_yet_can_be_read(pair: Pair, rule: Options) -> None:
     assert stream.buffered == b""
 
 
-def test_iteration(pair: Pair, rule: Options) -> None:
+def test_iteration(pair: Pair, rule: Rule) -> None:
     frames = some_frames(3000, 20)
     stream = nf.FrameStream(pair.near, **rule)
     assert iter(iter(stream)) is not None
@@ -225,7 +196,7 @@ def test_iteration(pair: Pair, rule: Options) -> None:
     assert list(stream) == []
 
 
-def test_iteration_that_stops_loses_nothing(sockets: Pair, rule: Options) -> None:
+def test_iteration_that_stops_loses_nothing(sockets: Pair, rule: Rule) -> None:
     frames = some_frames(50)
     sockets.far.sendall(wire(frames, rule))
     stream = nf.FrameStream(sockets.near, **rule)
@@ -243,7 +214,7 @@ def test_iteration_that_stops_loses_nothing(sockets: Pair, rule: Options) -> Non
 # --- ends -------------------------------------------------------------------------------------------------------------
 
 
-def test_a_clean_end(pair: Pair, rule: Options) -> None:
+def test_a_clean_end(pair: Pair, rule: Rule) -> None:
     pair.far.sendall(wire([b"last"], rule))
     pair.far.close()
     stream = nf.FrameStream(pair.near, **rule)
@@ -254,7 +225,7 @@ def test_a_clean_end(pair: Pair, rule: Options) -> None:
 
 
 @pytest.mark.parametrize("cut", [1, 2, 3, 4, 5])
-def test_an_end_inside_a_frame(pair: Pair, rule: Options, cut: int) -> None:
+def test_an_end_inside_a_frame(pair: Pair, rule: Rule, cut: int) -> None:
     rest = wire([b"half"], rule)[: -min(cut, len(wire([b"half"], rule)) - 1)]
     pair.far.sendall(wire([b"first"], rule) + rest)
     pair.far.close()
@@ -268,7 +239,7 @@ def test_an_end_inside_a_frame(pair: Pair, rule: Options, cut: int) -> None:
     assert stream.buffered == rest
 
 
-def test_iteration_to_an_end_inside_a_frame(sockets: Pair, rule: Options) -> None:
+def test_iteration_to_an_end_inside_a_frame(sockets: Pair, rule: Rule) -> None:
     sockets.far.sendall(wire([b"a", b"b", b"half"], rule)[:-1])
     sockets.far.close()
     received = []
@@ -278,7 +249,7 @@ def test_iteration_to_an_end_inside_a_frame(sockets: Pair, rule: Options) -> Non
     assert received == [b"a", b"b"]
 
 
-def test_an_end_wakes_who_waits(pair: Pair, rule: Options) -> None:
+def test_an_end_wakes_who_waits(pair: Pair, rule: Rule) -> None:
     def leave() -> None:
         time.sleep(0.1)
         pair.far.close()
@@ -287,7 +258,7 @@ def test_an_end_wakes_who_waits(pair: Pair, rule: Options) -> None:
         assert nf.FrameStream(pair.near, **rule).recv() == []
 
 
-def test_own_end_shut_wakes_who_waits(pair: Pair, rule: Options) -> None:
+def test_own_end_shut_wakes_who_waits(pair: Pair, rule: Rule) -> None:
     def leave() -> None:
         time.sleep(0.1)
         pair.near.shutdown(socket.SHUT_RD)
@@ -297,7 +268,7 @@ def test_own_end_shut_wakes_who_waits(pair: Pair, rule: Options) -> None:
 
 
 @pytest.mark.parametrize("kind", ["tcp", "tcp6"])
-def test_a_reset_is_an_error_behind_the_frames_before_it(tmp_path: Path, rule: Options, kind: str) -> None:
+def test_a_reset_is_an_error_behind_the_frames_before_it(tmp_path: Path, rule: Rule, kind: str) -> None:
     both = connected(kind, tmp_path)
     with both.near:
         deliver(both, wire([b"a", b"b"], rule) + wire([b"half"], rule)[:-1])
@@ -310,7 +281,7 @@ def test_a_reset_is_an_error_behind_the_frames_before_it(tmp_path: Path, rule: O
         assert stream.buffered == wire([b"half"], rule)[:-1]
 
 
-def test_a_reset_of_a_unix_socket(sockets: Pair, rule: Options) -> None:
+def test_a_reset_of_a_unix_socket(sockets: Pair, rule: Rule) -> None:
     # A peer that closes without having read all is a reset here, too.
     sockets.near.sendall(b"unread")
     sockets.far.sendall(wire([b"a"], rule))
@@ -321,7 +292,7 @@ def test_a_reset_of_a_unix_socket(sockets: Pair, rule: Options) -> None:
         stream.recv()
 
 
-def test_a_peer_that_has_gone(pair: Pair, rule: Options) -> None:
+def test_a_peer_that_has_gone(pair: Pair, rule: Rule) -> None:
     stream = nf.FrameStream(pair.near, **rule)
     pair.far.close()
     with pytest.raises(ConnectionError) as caught:
@@ -332,7 +303,7 @@ def test_a_peer_that_has_gone(pair: Pair, rule: Options) -> None:
     unchanged(pair.near, None)
 
 
-def test_a_socket_closed_meanwhile(sockets: Pair, rule: Options) -> None:
+def test_a_socket_closed_meanwhile(sockets: Pair, rule: Rule) -> None:
     # Its number may be another's by then.
     stream = nf.FrameStream(sockets.near, **rule)
     sockets.near.close()
@@ -350,7 +321,7 @@ def test_a_socket_closed_meanwhile(sockets: Pair, rule: Options) -> None:
             assert caught.value.errno == errno.EBADF
 
 
-def test_the_socket_belongs_to_the_caller(pair: Pair, rule: Options) -> None:
+def test_the_socket_belongs_to_the_caller(pair: Pair, rule: Rule) -> None:
     for _ in range(3):
         stream = nf.FrameStream(pair.near, **rule)
         stream.send([b"x"])
@@ -366,14 +337,14 @@ def test_the_socket_belongs_to_the_caller(pair: Pair, rule: Options) -> None:
 
 
 @pytest.mark.parametrize("size", [1, 2, 64, 1000])
-def test_the_longest_frame(pair: Pair, rule: Options, size: int) -> None:
+def test_the_longest_frame(pair: Pair, rule: Rule, size: int) -> None:
     stream = nf.FrameStream(pair.near, **rule, max_frame=size)
     deliver(pair, wire([b"x" * size, b"", b"y" * size], rule))
     assert receive(stream, 3) == [b"x" * size, b"", b"y" * size]
 
 
 @pytest.mark.parametrize("more", [1, 2, 17, 5000])
-def test_a_frame_that_is_too_long(pair: Pair, rule: Options, more: int) -> None:
+def test_a_frame_that_is_too_long(pair: Pair, rule: Rule, more: int) -> None:
     stream = nf.FrameStream(pair.near, **rule, max_frame=10)
     deliver(pair, wire([b"a", b"b" * 10, b"x" * (10 + more), b"behind"], rule))
     assert receive(stream, 2) == [b"a", b"b" * 10]
@@ -404,7 +375,7 @@ def test_a_frame_is_known_to_be_too_long_before_it_is_there(sockets: Pair) -> No
             stream.recv()
 
 
-def test_iteration_to_a_frame_that_is_too_long(sockets: Pair, rule: Options) -> None:
+def test_iteration_to_a_frame_that_is_too_long(sockets: Pair, rule: Rule) -> None:
     sockets.far.sendall(wire([b"a", b"b", b"too long"], rule))
     received = []
     with pytest.raises(ValueError, match="5"):
@@ -473,7 +444,7 @@ def test_a_flood_without_a_delimiter_takes_no_more_than_the_longest_frame(socket
         process.end()
 
 
-def test_a_flood_of_frames_waits_in_the_kernel(sockets: Pair, rule: Options) -> None:
+def test_a_flood_of_frames_waits_in_the_kernel(sockets: Pair, rule: Rule) -> None:
     # One frame a call must not read the sender's whole stream.
     stream = nf.FrameStream(sockets.near, **rule)
     part = wire([b"x" * 100] * 500, rule)
@@ -512,7 +483,7 @@ def resident() -> int:
         return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
-def test_frames_and_streams_are_let_go(sockets: Pair, rule: Options) -> None:
+def test_frames_and_streams_are_let_go(sockets: Pair, rule: Rule) -> None:
     def once() -> None:
         stream = nf.FrameStream(sockets.near, **rule)
         sockets.far.sendall(wire([bytes(1000)] * 20, rule) + wire([b"half"], rule)[:-1])
@@ -572,9 +543,7 @@ say(stream.send(frames))
 """
 
 
-def test_frames_are_sent_by_the_hundred(
-    sockets: Pair, rule: Options, tool: Callable[[str], str], tmp_path: Path
-) -> None:
+def test_frames_are_sent_by_the_hundred(sockets: Pair, rule: Rule, tool: Callable[[str], str], tmp_path: Path) -> None:
     log = tmp_path / "log"
     with streams_lab.traced(tool("strace"), log, SENT, sockets.near) as process:
         process.hears(repr(rule))
@@ -600,7 +569,7 @@ say(count, calls)
 
 
 def test_frames_are_received_by_the_hundred(
-    sockets: Pair, rule: Options, tool: Callable[[str], str], tmp_path: Path
+    sockets: Pair, rule: Rule, tool: Callable[[str], str], tmp_path: Path
 ) -> None:
     log = tmp_path / "log"
     sockets.far.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
@@ -637,7 +606,7 @@ WAITS = pytest.mark.parametrize(
 @WAITS
 @pytest.mark.parametrize("half", [False, True])
 def test_time_is_up_and_nothing_is_lost(
-    pair: Pair, rule: Options, setting: float | None, options: Options, error: type[OSError], seconds: float, half: bool
+    pair: Pair, rule: Rule, setting: float | None, options: Rule, error: type[OSError], seconds: float, half: bool
 ) -> None:
     data = wire([b"whole"], rule)
     stream = nf.FrameStream(pair.near, **rule)
@@ -655,7 +624,7 @@ def test_time_is_up_and_nothing_is_lost(
 
 @WAITS
 def test_time_is_up_in_sending(
-    pair: Pair, rule: Options, setting: float | None, options: Options, error: type[OSError], seconds: float
+    pair: Pair, rule: Rule, setting: float | None, options: Rule, error: type[OSError], seconds: float
 ) -> None:
     before = fill(pair.near)
     stream = nf.FrameStream(pair.near, **rule)
@@ -669,7 +638,7 @@ def test_time_is_up_in_sending(
     assert wire([b"x" * 100_000] * 100, rule).startswith(sent)
 
 
-def test_a_frame_cut_by_a_timeout_is_not_followed_by_another(pair: Pair, rule: Options) -> None:
+def test_a_frame_cut_by_a_timeout_is_not_followed_by_another(pair: Pair, rule: Rule) -> None:
     # Either the rest of the frame goes first, or nothing goes any more: half a frame before a whole one is garbage.
     frame = b"x" * (1 << 23)
     near, far = nf.FrameStream(pair.near, **rule), nf.FrameStream(pair.far, **rule)
@@ -701,7 +670,7 @@ def sent_at_once(stream: nf.FrameStream, frames: list[bytes]) -> int:
         return sent
 
 
-def test_what_was_not_sent_is_sent_later(tiny: Pair, rule: Options) -> None:
+def test_what_was_not_sent_is_sent_later(tiny: Pair, rule: Rule) -> None:
     frames = some_frames(3000)
     near, far = nf.FrameStream(tiny.near, **rule), nf.FrameStream(tiny.far, **rule)
     received: list[bytes] = []
@@ -714,7 +683,7 @@ def test_what_was_not_sent_is_sent_later(tiny: Pair, rule: Options) -> None:
     assert received == frames
 
 
-def test_the_rest_of_a_frame_is_what_it_was(sockets: Pair, rule: Options) -> None:
+def test_the_rest_of_a_frame_is_what_it_was(sockets: Pair, rule: Rule) -> None:
     buffer = bytearray(b"x" * (1 << 23))
     near, far = nf.FrameStream(sockets.near, **rule), nf.FrameStream(sockets.far, **rule)
     with pytest.raises(TimeoutError):
@@ -726,7 +695,7 @@ def test_the_rest_of_a_frame_is_what_it_was(sockets: Pair, rule: Options) -> Non
     assert received == [b"x" * (1 << 23), b"next"]
 
 
-def test_none_waits_whatever_the_socket_says(pair: Pair, rule: Options) -> None:
+def test_none_waits_whatever_the_socket_says(pair: Pair, rule: Rule) -> None:
     stream = nf.FrameStream(pair.near, **rule)
     for setting in (0.0, 0.05):
         pair.near.settimeout(setting)
@@ -740,7 +709,7 @@ def test_none_waits_whatever_the_socket_says(pair: Pair, rule: Options) -> None:
         unchanged(pair.near, setting)
 
 
-def test_the_setting_of_the_moment_counts(sockets: Pair, rule: Options) -> None:
+def test_the_setting_of_the_moment_counts(sockets: Pair, rule: Rule) -> None:
     stream = nf.FrameStream(sockets.near, **rule)
     sockets.near.setblocking(False)
     with pytest.raises(BlockingIOError):
@@ -750,7 +719,7 @@ def test_the_setting_of_the_moment_counts(sockets: Pair, rule: Options) -> None:
         stream.recv()
 
 
-def test_a_timeout_is_for_the_whole_call(sockets: Pair, rule: Options) -> None:
+def test_a_timeout_is_for_the_whole_call(sockets: Pair, rule: Rule) -> None:
     stream = nf.FrameStream(sockets.near, **rule)
     done = threading.Event()
     sockets.far.sendall(wire([bytes(1000)], rule)[:10])
@@ -790,7 +759,7 @@ say([bytes(frame) for frame in stream])
 
 
 @pytest.mark.parametrize("timeout", ["", "timeout=30", "timeout=None"])
-def test_ctrl_c_is_heard_at_once_and_nothing_is_lost(pair: Pair, rule: Options, timeout: str) -> None:
+def test_ctrl_c_is_heard_at_once_and_nothing_is_lost(pair: Pair, rule: Rule, timeout: str) -> None:
     data = wire([b"whole", b"more"], rule)
     with streams_lab.child(INTERRUPTED.replace("TIMEOUT", timeout), pair.near) as process:
         process.hears(repr(rule))
@@ -804,7 +773,7 @@ def test_ctrl_c_is_heard_at_once_and_nothing_is_lost(pair: Pair, rule: Options, 
         process.end()
 
 
-def test_ctrl_c_is_heard_in_sending(pair: Pair, rule: Options) -> None:
+def test_ctrl_c_is_heard_in_sending(pair: Pair, rule: Rule) -> None:
     code = """
 stream = nf.FrameStream(sock, **eval(hear()))
 frames = [b"x" * 1000] * 100_000
@@ -821,7 +790,7 @@ except KeyboardInterrupt:
         process.end()
 
 
-def test_ctrl_c_is_heard_while_a_frame_flows(sockets: Pair, rule: Options) -> None:
+def test_ctrl_c_is_heard_while_a_frame_flows(sockets: Pair, rule: Rule) -> None:
     code = """
 stream = nf.FrameStream(sock, **eval(hear()), max_frame=1 << 31)
 try:
@@ -850,7 +819,7 @@ except KeyboardInterrupt:
             done.set()
 
 
-def test_signals_change_nothing(sockets: Pair, rule: Options) -> None:
+def test_signals_change_nothing(sockets: Pair, rule: Rule) -> None:
     rings = 0
 
     def ring(number: int, frame: object) -> None:
@@ -888,7 +857,7 @@ def test_signals_change_nothing(sockets: Pair, rule: Options) -> None:
 # --- sending ----------------------------------------------------------------------------------------------------------
 
 
-def test_every_kind_of_bytes(sockets: Pair, rule: Options) -> None:
+def test_every_kind_of_bytes(sockets: Pair, rule: Rule) -> None:
     numbers = array.array("I", [1, 2, 3])
     frames = [b"a", bytearray(b"bc"), memoryview(b"xdefx")[1:4], numbers, memoryview(b"123456").cast("B", [2, 3])]
     assert nf.FrameStream(sockets.near, **rule).send(frames) == 5
@@ -899,7 +868,7 @@ def test_every_kind_of_bytes(sockets: Pair, rule: Options) -> None:
 @pytest.mark.parametrize("index", [0, 1, 700, 3000])
 @pytest.mark.parametrize("form", [list, tuple, iter], ids=["list", "tuple", "iterator"])
 def test_a_wrong_frame_is_named_and_nothing_is_sent(
-    sockets: Pair, rule: Options, index: int, form: Callable[[list[Any]], Any]
+    sockets: Pair, rule: Rule, index: int, form: Callable[[list[Any]], Any]
 ) -> None:
     stream = nf.FrameStream(sockets.near, **rule, max_frame=100)
     wrong: list[tuple[Any, type[Exception], str]] = [
@@ -947,19 +916,19 @@ def test_a_frame_that_is_too_long_for_its_prefix(sockets: Pair, prefix: str) -> 
 
 
 @pytest.mark.parametrize("wrong", [b"frame", bytearray(b"frame"), "text", 5, None])
-def test_frames_must_be_several(sockets: Pair, rule: Options, wrong: Any) -> None:
+def test_frames_must_be_several(sockets: Pair, rule: Rule, wrong: Any) -> None:
     with pytest.raises(TypeError):
         nf.FrameStream(sockets.near, **rule).send(wrong)
     assert waiting(sockets.far) == 0
 
 
-def test_what_is_not_contiguous_is_refused(sockets: Pair, rule: Options) -> None:
+def test_what_is_not_contiguous_is_refused(sockets: Pair, rule: Rule) -> None:
     with pytest.raises((BufferError, ValueError, TypeError), match="contiguous"):
         nf.FrameStream(sockets.near, **rule).send([b"a", memoryview(b"abcdef")[::2]])
     assert waiting(sockets.far) == 0
 
 
-def test_what_an_iterator_raises_comes_before_anything_is_sent(sockets: Pair, rule: Options) -> None:
+def test_what_an_iterator_raises_comes_before_anything_is_sent(sockets: Pair, rule: Rule) -> None:
     def broken() -> Iterator[bytes]:
         yield from [b"a"] * 5000
         raise LookupError("no more")
@@ -969,7 +938,7 @@ def test_what_an_iterator_raises_comes_before_anything_is_sent(sockets: Pair, ru
     assert waiting(sockets.far) == 0
 
 
-def test_an_iterator_that_closes_the_socket(rule: Options) -> None:
+def test_an_iterator_that_closes_the_socket(rule: Rule) -> None:
     # Its number is another's when the frames are there.
     near, far = socket.socketpair()
     others: list[socket.socket] = []
@@ -988,7 +957,7 @@ def test_an_iterator_that_closes_the_socket(rule: Options) -> None:
             other.close()
 
 
-def test_buffers_are_let_go(sockets: Pair, rule: Options) -> None:
+def test_buffers_are_let_go(sockets: Pair, rule: Rule) -> None:
     buffers = [bytearray(b"abc") for _ in range(3)]
     stream = nf.FrameStream(sockets.near, **rule)
     stream.send(buffers)
@@ -1017,7 +986,7 @@ def test_a_generator_may_reuse_its_buffer(sockets: Pair) -> None:
 # --- threads, many connections ----------------------------------------------------------------------------------------
 
 
-def test_a_thread_in_each_direction(pair: Pair, rule: Options) -> None:
+def test_a_thread_in_each_direction(pair: Pair, rule: Rule) -> None:
     frames = some_frames(30_000)
     near, far = nf.FrameStream(pair.near, **rule), nf.FrameStream(pair.far, **rule)
     received: list[bytes] = []
@@ -1036,7 +1005,7 @@ def test_a_thread_in_each_direction(pair: Pair, rule: Options) -> None:
     assert received == frames
 
 
-def test_two_threads_in_one_direction_tear_no_frame(sockets: Pair, rule: Options) -> None:
+def test_two_threads_in_one_direction_tear_no_frame(sockets: Pair, rule: Rule) -> None:
     # Whether the second waits or is refused: every frame comes once and whole.
     frames = [b"%06d" % number * 10 for number in range(20_000)]
     stream = nf.FrameStream(sockets.near, **rule)
@@ -1062,7 +1031,7 @@ def test_two_threads_in_one_direction_tear_no_frame(sockets: Pair, rule: Options
     assert sorted(received[0] + received[1]) == frames
 
 
-def test_others_run_meanwhile(sockets: Pair, rule: Options) -> None:
+def test_others_run_meanwhile(sockets: Pair, rule: Rule) -> None:
     ticks = 0
     done = threading.Event()
 
@@ -1080,7 +1049,7 @@ def test_others_run_meanwhile(sockets: Pair, rule: Options) -> None:
     assert ticks >= 10
 
 
-def test_ten_thousand_connections_leave_nothing(rule: Options) -> None:
+def test_ten_thousand_connections_leave_nothing(rule: Rule) -> None:
     before = lab.descriptors()
     with socket.socket() as listener:
         # A server on every address, since a port that was used rests for a minute.
@@ -1129,7 +1098,7 @@ def test_ten_thousand_connections_leave_nothing(rule: Options) -> None:
     ],
     ids=repr,
 )
-def test_a_rule_may_be_wrong(sockets: Pair, options: Options, error: type[Exception]) -> None:
+def test_a_rule_may_be_wrong(sockets: Pair, options: Rule, error: type[Exception]) -> None:
     with pytest.raises(error):
         nf.FrameStream(sockets.near, **options)
     unchanged(sockets.near, None)
@@ -1198,7 +1167,7 @@ def test_a_stream_wants_a_peer() -> None:
     ("most", "error"),
     [(0, ValueError), (-1, ValueError), (-(2**70), (ValueError, OverflowError)), ("1", TypeError), (1.5, TypeError)],
 )
-def test_how_many_may_be_wrong(sockets: Pair, rule: Options, most: Any, error: type[Exception]) -> None:
+def test_how_many_may_be_wrong(sockets: Pair, rule: Rule, most: Any, error: type[Exception]) -> None:
     deliver(sockets, wire([b"x"], rule))
     stream = nf.FrameStream(sockets.near, **rule)
     with pytest.raises(error):
@@ -1218,7 +1187,7 @@ def test_how_many_may_be_wrong(sockets: Pair, rule: Options, most: Any, error: t
         (b"", TypeError),
     ],
 )
-def test_a_timeout_may_be_wrong(sockets: Pair, rule: Options, timeout: Any, error: type[Exception]) -> None:
+def test_a_timeout_may_be_wrong(sockets: Pair, rule: Rule, timeout: Any, error: type[Exception]) -> None:
     deliver(sockets, wire([b"x"], rule))
     stream = nf.FrameStream(sockets.near, **rule)
     with pytest.raises(error):

@@ -6,52 +6,17 @@ import asyncio
 import os
 import random
 import socket
-from collections.abc import Coroutine, Iterator
+from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
 
 import netfast as nf
-import reference
 from net import lab, streams_lab
-from net.streams_lab import Pair, connected, waiting
+from net.streams_lab import Pair, Rule, connected, some_frames, waiting, wire
 
 T = TypeVar("T")
-Options = dict[str, Any]
-
-PREFIX: Options = {"prefix": ">I"}
-LINES: Options = {"delimiter": b"\r\n"}
-
-
-@pytest.fixture(params=streams_lab.KINDS)
-def pair(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Pair]:
-    both = connected(request.param, tmp_path)
-    with both.near, both.far:
-        yield both
-
-
-@pytest.fixture
-def sockets() -> Iterator[Pair]:
-    both = Pair(*socket.socketpair())
-    with both.near, both.far:
-        yield both
-
-
-@pytest.fixture(params=[PREFIX, LINES], ids=["prefix", "delimiter"])
-def rule(request: pytest.FixtureRequest) -> Options:
-    options: Options = request.param
-    return options
-
-
-def wire(frames: list[bytes], rule: Options) -> bytes:
-    return b"".join(reference.framed(frame, **rule) for frame in frames)
-
-
-def some_frames(count: int, largest: int = 100) -> list[bytes]:
-    """Frames without a delimiter in them."""
-    source = random.Random(count)
-    return [source.randbytes(source.randrange(largest + 1)).replace(b"\r", b".") for _ in range(count)]
 
 
 def unchanged(sock: socket.socket, timeout: float | None) -> None:
@@ -89,7 +54,7 @@ def setting(request: pytest.FixtureRequest) -> float | None:
     return timeout
 
 
-def test_frames_beside_other_tasks(pair: Pair, rule: Options, setting: float | None) -> None:
+def test_frames_beside_other_tasks(pair: Pair, rule: Rule, setting: float | None) -> None:
     frames = some_frames(20_000)
     pair.near.settimeout(setting)
     near, far = nf.FrameStream(pair.near, **rule), nf.FrameStream(pair.far, **rule)
@@ -120,7 +85,7 @@ def test_frames_beside_other_tasks(pair: Pair, rule: Options, setting: float | N
     unchanged(pair.far, None)
 
 
-def test_the_loop_runs_while_frames_are_waited_for(sockets: Pair, rule: Options, setting: float | None) -> None:
+def test_the_loop_runs_while_frames_are_waited_for(sockets: Pair, rule: Rule, setting: float | None) -> None:
     sockets.near.settimeout(setting)
     stream = nf.FrameStream(sockets.near, **rule)
 
@@ -136,7 +101,7 @@ def test_the_loop_runs_while_frames_are_waited_for(sockets: Pair, rule: Options,
     unchanged(sockets.near, setting)
 
 
-def test_cancelled_waits_lose_nothing(pair: Pair, rule: Options) -> None:
+def test_cancelled_waits_lose_nothing(pair: Pair, rule: Rule) -> None:
     frames = some_frames(200, 50)
     data = wire(frames, rule)
     stream = nf.FrameStream(pair.near, **rule)
@@ -166,7 +131,7 @@ def test_cancelled_waits_lose_nothing(pair: Pair, rule: Options) -> None:
     assert stream.buffered == b""
 
 
-def test_wait_for_loses_nothing(sockets: Pair, rule: Options) -> None:
+def test_wait_for_loses_nothing(sockets: Pair, rule: Rule) -> None:
     data = wire([b"one", b"two"], rule)
     stream = nf.FrameStream(sockets.near, **rule)
 
@@ -184,7 +149,7 @@ def test_wait_for_loses_nothing(sockets: Pair, rule: Options) -> None:
     run(main())
 
 
-def test_a_cancelled_send_tears_no_frame(pair: Pair, rule: Options) -> None:
+def test_a_cancelled_send_tears_no_frame(pair: Pair, rule: Rule) -> None:
     frame = b"x" * (1 << 23)
     near, far = nf.FrameStream(pair.near, **rule), nf.FrameStream(pair.far, **rule)
 
@@ -214,7 +179,7 @@ def test_a_cancelled_send_tears_no_frame(pair: Pair, rule: Options) -> None:
     run(main())
 
 
-def test_ends_and_limits_beside_other_tasks(sockets: Pair, rule: Options) -> None:
+def test_ends_and_limits_beside_other_tasks(sockets: Pair, rule: Rule) -> None:
     async def main() -> None:
         sockets.far.sendall(wire([b"a", b"too long"], rule))
         stream = nf.FrameStream(sockets.near, **rule, max_frame=5)
@@ -241,7 +206,7 @@ def test_ends_and_limits_beside_other_tasks(sockets: Pair, rule: Options) -> Non
     run(main())
 
 
-def test_a_reset_beside_other_tasks(tmp_path: Path, rule: Options) -> None:
+def test_a_reset_beside_other_tasks(tmp_path: Path, rule: Rule) -> None:
     async def main() -> None:
         both = connected("tcp", tmp_path)
         with both.near:
@@ -255,7 +220,7 @@ def test_a_reset_beside_other_tasks(tmp_path: Path, rule: Options) -> None:
     run(main())
 
 
-def test_many_streams_at_once(rule: Options) -> None:
+def test_many_streams_at_once(rule: Rule) -> None:
     async def one(number: int) -> None:
         both = Pair(*socket.socketpair())
         with both.near, both.far:

@@ -22,18 +22,11 @@ import pytest
 import netfast as nf
 import reference
 from net import datagrams_lab as dl, lab, streams_lab
-from net.streams_lab import Pair, beside, connected, deliver, until, waiting
-from net.test_frames_async import LINES, PREFIX, Options, run, wire
+from net.streams_lab import Pair, Rule, beside, connected, deliver, until, waiting, wire
+from net.test_frames_async import run
 
 Call = Callable[[], object]
 MIB = 1 << 20
-
-
-@pytest.fixture
-def sockets() -> Iterator[Pair]:
-    both = Pair(*socket.socketpair())
-    with both.near, both.far:
-        yield both
 
 
 @pytest.fixture(params=["socketpair", "tcp"])
@@ -41,12 +34,6 @@ def pair(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Pair]:
     both = connected(request.param, tmp_path)
     with both.near, both.far:
         yield both
-
-
-@pytest.fixture(params=[PREFIX, LINES], ids=["prefix", "delimiter"])
-def rule(request: pytest.FixtureRequest) -> Options:
-    options: Options = request.param
-    return options
 
 
 def sent_by(error: BaseException) -> int:
@@ -177,7 +164,7 @@ if sys.version_info >= (3, 12):
 
 
 @pytest.mark.parametrize("call", CLOSING)
-def test_closed_by_what_the_call_is_given(pair: Pair, rule: Options, call: str) -> None:
+def test_closed_by_what_the_call_is_given(pair: Pair, rule: Rule, call: str) -> None:
     deliver(pair, b"for it")
     stream = nf.FrameStream(pair.near, **rule)
     done = False
@@ -299,7 +286,7 @@ async def shared(work: Callable[[], Awaitable[object]]) -> tuple[float, float]:
 
 
 @pytest.mark.parametrize("most", [1, 1024])
-def test_frames_that_never_end_leave_the_loop_to_others(sockets: Pair, rule: Options, most: int) -> None:
+def test_frames_that_never_end_leave_the_loop_to_others(sockets: Pair, rule: Rule, most: int) -> None:
     flood = wire([b""] * 50_000, rule)  # of which a part is as good
     sockets.far.settimeout(0.1)
     stream = nf.FrameStream(sockets.near, **rule)
@@ -310,9 +297,7 @@ def test_frames_that_never_end_leave_the_loop_to_others(sockets: Pair, rule: Opt
 
 
 @pytest.mark.parametrize("frames", [[b"x"], [b"x" * 100] * 1000, [bytes(MIB)] * 100], ids=["one", "many", "long"])
-def test_a_reader_that_never_rests_leaves_the_loop_to_others(
-    tmp_path: Path, rule: Options, frames: list[bytes]
-) -> None:
+def test_a_reader_that_never_rests_leaves_the_loop_to_others(tmp_path: Path, rule: Rule, frames: list[bytes]) -> None:
     both = connected("tcp", tmp_path, sending=64 * MIB)  # room for what one second brings, even if nobody reads
     both.far.settimeout(0.1)
     room = bytearray(MIB)
@@ -333,7 +318,7 @@ async def to_the_end(sock: socket.socket) -> None:
 @pytest.mark.parametrize("reused", [True, False], ids=["number reused", "number free"])
 @pytest.mark.parametrize("way", ["arecv", "asend"])
 @pytest.mark.parametrize("kind", ["tcp", "socketpair"])
-def test_closed_while_a_task_waits(tmp_path: Path, rule: Options, kind: str, way: str, reused: bool) -> None:
+def test_closed_while_a_task_waits(tmp_path: Path, rule: Rule, kind: str, way: str, reused: bool) -> None:
     async def main() -> None:
         both = connected(kind, tmp_path)
         with both.near, both.far, Successor(both.near) as other:
@@ -357,7 +342,7 @@ def test_closed_while_a_task_waits(tmp_path: Path, rule: Options, kind: str, way
 
 
 @pytest.mark.parametrize("way", ["recv", "send"])
-def test_what_a_second_task_wants_is_refused_at_once(sockets: Pair, rule: Options, way: str) -> None:
+def test_what_a_second_task_wants_is_refused_at_once(sockets: Pair, rule: Rule, way: str) -> None:
     """Even where it would not have to wait: nothing is taken, and nothing sent, beside the first."""
     stream = nf.FrameStream(sockets.near, **rule)
     first = [b"first" * 60_000, b"and more"]
@@ -392,7 +377,7 @@ def test_what_a_second_task_wants_is_refused_at_once(sockets: Pair, rule: Option
 
 
 @pytest.mark.parametrize("then", ["send", "asend"])
-def test_cancelled_sends_leave_whole_frames_only(tmp_path: Path, rule: Options, then: str) -> None:
+def test_cancelled_sends_leave_whole_frames_only(tmp_path: Path, rule: Rule, then: str) -> None:
     both = connected("socketpair", tmp_path, sending=20_000)
     source = random.Random(1)
     rounds = [[b"%d.%d;" % (turn, index) * 2000 for index in range(20)] for turn in range(40)]
@@ -431,7 +416,7 @@ def test_cancelled_sends_leave_whole_frames_only(tmp_path: Path, rule: Options, 
     assert cut > 3
 
 
-def unframed(data: bytes, rule: Options) -> list[bytes]:
+def unframed(data: bytes, rule: Rule) -> list[bytes]:
     """The frames of a stream that ends with one."""
     near, far = socket.socketpair()
 
@@ -458,7 +443,7 @@ say(total)
 @pytest.mark.parametrize(
     "frames", [[bytes(64 * MIB)], [b"x" * 100] * 1_000_000], ids=["a long frame", "many small frames"]
 )
-def test_sending_on_a_loop_costs_no_more_than_its_own_send(sockets: Pair, rule: Options, frames: list[bytes]) -> None:
+def test_sending_on_a_loop_costs_no_more_than_its_own_send(sockets: Pair, rule: Rule, frames: list[bytes]) -> None:
     """Less than half a second of CPU time more than `loop.sock_sendall` of as many bytes, to a reader that makes the
     sender wait a thousand times."""
     stream = nf.FrameStream(sockets.near, **rule, max_frame=1 << 30)

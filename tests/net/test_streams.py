@@ -28,28 +28,6 @@ from net.streams_lab import Pair, beside, connected, deliver, drain, fill, limit
 Call = Callable[..., Any]
 
 
-@pytest.fixture(params=streams_lab.KINDS)
-def pair(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Pair]:
-    both = connected(request.param, tmp_path)
-    with both.near, both.far:
-        yield both
-
-
-@pytest.fixture(params=streams_lab.KINDS)
-def tiny(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Pair]:
-    """A pair with the smallest buffers that the kernel gives."""
-    both = connected(request.param, tmp_path, sending=1, receiving=1)
-    with both.near, both.far:
-        yield both
-
-
-@pytest.fixture
-def sockets() -> Iterator[Pair]:
-    both = Pair(*socket.socketpair())
-    with both.near, both.far:
-        yield both
-
-
 def into(sock: socket.socket, n: int, **options: Any) -> bytes:
     """recv_exactly_into with the arguments of recv_exactly."""
     buffer = bytearray(n)

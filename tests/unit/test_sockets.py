@@ -686,6 +686,7 @@ def test_paths_that_are_none(tmp_path: Path) -> None:
     "arguments",
     [
         {"path": "s", "type": "raw"},
+        {"path": "s", "type": ["dgram"]},
         {"path": "s", "listen": -1},
         {"listen": 1},
         {"path": "s", "listen": 1, "type": "dgram"},
