@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import errno
+import math
 import os
 import re
 import socket
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -16,6 +18,7 @@ from typing import Any, NamedTuple, TypeVar
 from . import _core
 from .errors import AddressError
 from .ping_errors import PingError, unresolvable
+from .threads import SLICE
 
 PREFIX_MAX = 1 << 20  # addresses of one prefix
 _RESOLVERS = 32  # names that are looked up at a time
@@ -302,8 +305,10 @@ def look_up(
     question = _Question(names, ask, told)
     try:
         _resolvers.ask(question)
-        if not finished.acquire(timeout=timeout):
-            raise TimeoutError(errno.ETIMEDOUT, f"{', '.join(names)}: the resolver has not answered in time")
+        until = math.inf if timeout is None else time.monotonic() + timeout
+        while not finished.acquire(timeout=max(0.0, min(SLICE, until - time.monotonic()))):
+            if time.monotonic() >= until:
+                raise TimeoutError(errno.ETIMEDOUT, f"{', '.join(names)}: the resolver has not answered in time")
     except BaseException:
         question.todo.clear()
         raise

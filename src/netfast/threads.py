@@ -3,10 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
 
 _Item = TypeVar("_Item")
 _Made = TypeVar("_Made")
+
+# Seconds of a wait for a lock between two looks at signals.  A signal does not end the wait where somebody has set its
+# handler so that system calls go on (SA_RESTART), as Polars does with the first query of a process.
+SLICE = 0.1
+
+
+def result_of(future: Future[_Made]) -> _Made:
+    """Waits for it, and hears Ctrl-C meanwhile."""
+    from concurrent.futures import wait
+
+    while not future.done():
+        wait([future], SLICE)
+    return future.result()
 
 
 def thread_count(threads: int | None, n: int, per_thread: int) -> int:
@@ -39,7 +55,7 @@ def in_ranges(
     with ThreadPoolExecutor(len(ranges)) as pool:
         try:
             futures = [(first, count, pool.submit(call, first, count)) for first, count in ranges]
-            return [(first, count, future.result()) for first, count, future in futures]
+            return [(first, count, result_of(future)) for first, count, future in futures]
         except BaseException:
             if stop is not None:
                 stop[0] = 1
@@ -55,7 +71,7 @@ def in_order(work: Callable[[_Item], _Made], items: Iterable[_Item], threads: in
         yield from map(work, items)
         return
     from collections import deque
-    from concurrent.futures import Future, ThreadPoolExecutor
+    from concurrent.futures import ThreadPoolExecutor
 
     waiting: deque[Future[_Made]] = deque()
     with ThreadPoolExecutor(threads) as pool:
@@ -71,9 +87,9 @@ def in_order(work: Callable[[_Item], _Made], items: Iterable[_Item], threads: in
                     failure = error
                     break
                 if len(waiting) > threads:
-                    yield waiting.popleft().result()
+                    yield result_of(waiting.popleft())
             while waiting:
-                yield waiting.popleft().result()
+                yield result_of(waiting.popleft())
         finally:
             for future in waiting:
                 future.cancel()

@@ -427,7 +427,16 @@ def _interrupted(call: Callable[[], object]) -> float:
     return time.monotonic() - sent[0]
 
 
-def test_ctrl_c(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(params=[True, False], ids=["interrupts", "goes on"])
+def interrupts(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Whether a signal ends system calls: other libraries set its handler so that they go on."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.siginterrupt(signal.SIGINT, request.param)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def test_ctrl_c(monkeypatch: pytest.MonkeyPatch, interrupts: None) -> None:
     with full() as silent:
         assert _interrupted(lambda: nf.tcp_connect(silent, timeout=None)) < 0.4
     go_on = threading.Event()
