@@ -61,7 +61,7 @@ sanitize: .venv/.editable
 	rm -rf $(SANITIZED)
 	NETFAST_SANITIZE=1 $(PIP) --no-deps --target $(SANITIZED)/site .
 	env PYTHONPATH=$(CURDIR)/$(SANITIZED)/site PYTHONMALLOC=malloc \
-	    ASAN_OPTIONS=detect_leaks=0:log_path=$(CURDIR)/$(SANITIZED)/report \
+	    ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1:log_path=$(CURDIR)/$(SANITIZED)/report \
 	    UBSAN_OPTIONS=print_stacktrace=1:log_path=$(CURDIR)/$(SANITIZED)/report \
 	    LD_PRELOAD="$$(gcc -print-file-name=libasan.so) $$(gcc -print-file-name=libstdc++.so.6)" \
 	    $(RUN) -m pytest $(QUICK) --ignore tests/unit/test_import.py $(ARGS) \

@@ -25,6 +25,14 @@ from netfast._sockets_kernels cimport iovec, nf_datagram, nf_frame, nf_outgoing
 
 import os
 
+cdef extern from *:
+    """
+    /* A row of no bytes: kernels may read the 16 in front of a row's end. */
+    static const uint8_t empty_row[32];
+    #define EMPTY_ROW (empty_row + 16)
+    """
+    const uint8_t* EMPTY_ROW
+
 cdef extern from "Python.h":
     bint PyLong_CheckExact(object number)
     long PyLong_AsLongAndOverflow(object number, int* overflow)
@@ -524,7 +532,7 @@ cdef class Addresses:
 
 
 cdef const uint8_t* plain_host(PyObject* item, uint32_t* size, uint16_t* port) noexcept:
-    """The text of the host of (host, port); "" if there is anything about them that wants a closer look."""
+    """The text of the host of (host, port); none if there is anything about them that wants a closer look."""
     cdef const uint8_t* text
     cdef PyObject* host
     cdef PyObject* number
@@ -533,15 +541,15 @@ cdef const uint8_t* plain_host(PyObject* item, uint32_t* size, uint16_t* port) n
     size[0] = 0
     port[0] = 0
     if not PyTuple_CheckExact(<object>item) or PyTuple_GET_SIZE(<object>item) != 2:
-        return b""
+        return EMPTY_ROW
     host, number = PyTuple_GET_ITEM(<object>item, 0), PyTuple_GET_ITEM(<object>item, 1)
     if not PyLong_CheckExact(<object>number):
-        return b""
+        return EMPTY_ROW
     value = PyLong_AsLongAndOverflow(<object>number, &overflow)
     text = ascii_text(host, size)
     if text == NULL or overflow or not 0 <= value <= 65535:
         size[0] = 0
-        return b""
+        return EMPTY_ROW
     port[0] = <uint16_t>value
     return text
 

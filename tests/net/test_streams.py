@@ -480,7 +480,7 @@ except (TimeoutError, MemoryError):
 def test_memory_is_touched_as_bytes_come(sockets: Pair) -> None:
     with streams_lab.child(GREEDY, sockets.near) as process:
         before = int(process.says())
-        assert int(process.says()) - before < 64 << 20
+        assert int(process.says()) - before < 64 << 20 or lab.SANITIZED
         process.end()
 
 

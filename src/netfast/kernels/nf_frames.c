@@ -33,6 +33,8 @@ static bool next_prefixed(const nf_frame_rule *rule, nf_frame_cursor *c, const u
 
 size_t nf_frame_delimiter(const nf_frame_rule *rule, const uint8_t *bytes, size_t from, size_t size)
 {
+    if (size - from < rule->delimiter_size)
+        return size; /* and `bytes` may be NULL */
     const uint8_t *found = memmem(bytes + from, size - from, rule->delimiter, rule->delimiter_size);
     return found ? (size_t)(found - bytes) : size;
 }
