@@ -6,6 +6,7 @@ import os
 import pty
 import select
 import signal
+import socket
 import struct
 import subprocess
 import sys
@@ -99,6 +100,15 @@ def start() -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
                 with suppress(BrokenPipeError):
                     pipe.close()
         process.wait()
+
+
+@pytest.fixture
+def udp() -> Iterator[socket.socket]:
+    """A socket that a command is to talk with."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.bind(("127.0.0.1", 0))
+        sock.settimeout(10)
+        yield sock
 
 
 @pytest.fixture

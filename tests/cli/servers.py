@@ -42,3 +42,9 @@ def interrupted(process: subprocess.Popen[bytes]) -> tuple[int, bytes, bytes]:
     took = time.monotonic() - begin
     assert took < 2
     return ended(process)
+
+
+def at(address: str) -> tuple[str, int]:
+    """ "host:port" as sockets take it."""
+    host, _, port = address.rpartition(":")
+    return host, int(port)

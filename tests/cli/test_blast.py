@@ -18,7 +18,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 import netfast as nf
-from cli.servers import address_of, ended, interrupted
+from cli.servers import address_of, at, ended, interrupted
 from net import lab
 from netfast.cli import _traffic, blast
 from netfast.cli._traffic import DATA, END, HEADER, PING, REPORT, Pace, Tally, header, read_mark, report_of
@@ -35,19 +35,6 @@ def rows(text: str | bytes) -> list[list[str]]:
     return [
         re.split(r" {2,}", line.strip()) for line in (text.decode() if isinstance(text, bytes) else text).splitlines()
     ]
-
-
-@pytest.fixture
-def udp() -> Iterator[socket.socket]:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-        sock.bind(("127.0.0.1", 0))
-        sock.settimeout(10)
-        yield sock
-
-
-def at(address: str) -> tuple[str, int]:
-    host, _, port = address.rpartition(":")
-    return host, int(port)
 
 
 # --- what is lost ----------------------------------------------------------------------------------------------------

@@ -7,14 +7,14 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from cli.servers import address_of, ended, interrupted, line_of
+from cli.servers import address_of, at, ended, interrupted, line_of
 
 Command = Callable[..., Any]
 Start = Callable[..., subprocess.Popen[bytes]]
@@ -35,19 +35,6 @@ def everything(sock: socket.socket) -> bytes:
     while data := sock.recv(65536):
         said += data
     return said
-
-
-@pytest.fixture
-def udp() -> Iterator[socket.socket]:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-        sock.bind(("127.0.0.1", 0))
-        sock.settimeout(10)
-        yield sock
-
-
-def at(address: str) -> tuple[str, int]:
-    host, _, port = address.rpartition(":")
-    return host, int(port)
 
 
 @pytest.mark.parametrize("operands", [("127.0.0.1:0",), ("tcp", "127.0.0.1:0"), ("tcp", "[::1]:0")])

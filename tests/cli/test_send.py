@@ -51,14 +51,6 @@ def serve() -> Iterator[Serve]:
         assert not thread.is_alive()
 
 
-@pytest.fixture
-def udp() -> Iterator[socket.socket]:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-        sock.bind(("127.0.0.1", 0))
-        sock.settimeout(10)
-        yield sock
-
-
 def at(sock: socket.socket) -> str:
     host, port = sock.getsockname()
     return f"{host}:{port}"

@@ -510,9 +510,16 @@ def test_what_went_before_the_shutdown_is_told(opened: dl.Opened) -> None:
 
 
 def test_what_went_before_the_shutdown_is_told_of_udp(opened: dl.Opened) -> None:
-    batch = nf.DatagramBatch(opened.connected(opened.udp()))
+    receiver = opened.udp()
+    batch = nf.DatagramBatch(opened.connected(receiver))
     batch.gso = False
-    with ended_by(lambda: batch.sock.shutdown(socket.SHUT_WR), errno.EPIPE) as caught:
+    receiver.settimeout(10)
+
+    def shut_in_the_middle() -> None:
+        receiver.recv(100)
+        batch.sock.shutdown(socket.SHUT_WR)
+
+    with streams_lab.beside(shut_in_the_middle), pytest.raises(BrokenPipeError) as caught:
         batch.send([b"x" * 100] * 3_000_000, timeout=10)
     assert 0 < sent_by(caught.value) < 3_000_000
 
