@@ -58,7 +58,7 @@ cdef class Memory:
 cdef const nf_kernels* kernels_in_use() noexcept nogil
 cdef bint carries_ip4(const uint8_t* packed, uint32_t* carried) noexcept nogil
 cdef bint match_column_of(const nf_match_tables* tables, const nf_column* column, size_t first, size_t n, bint unwrap,
-                        int32_t* index) noexcept nogil
+                          int32_t* index) noexcept nogil
 cdef void match_rows(const nf_match_tables* tables, const ParsedRows* rows, size_t n, bint unwrap,
                      int32_t* index) noexcept nogil
 cdef uint64_t polars_add(nf_match_tables tables, const void* values) noexcept

@@ -259,7 +259,7 @@ cdef size_t parse_rows(nf_rows rows, size_t n, uint32_t* v4, nf_packed packed, u
 
 
 cdef bint match_column_of(const nf_match_tables* tables, const nf_column* column, size_t first, size_t n, bint unwrap,
-                        int32_t* index) noexcept nogil:
+                          int32_t* index) noexcept nogil:
     return nf.nf_match_column(tables, column, first, n, unwrap, index)
 
 

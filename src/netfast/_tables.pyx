@@ -9,7 +9,6 @@ from cpython.bytearray cimport PyByteArray_AS_STRING, PyByteArray_Resize
 from cpython.exc cimport PyErr_CheckSignals
 from cpython.object cimport PyObject
 from libc.stdint cimport SIZE_MAX, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
-from libc.string cimport memcpy
 
 from netfast cimport _kernels as nf
 from netfast._arrow cimport OBJECTS, STRIDE, Column, raise_damaged, unwritten
@@ -17,7 +16,7 @@ from netfast._core cimport (
     SEQUENCE_ITEMS, Address, Memory, Parsed, ParsedRows, ascii_text, format_packed, is_stopped, kernels_in_use,
     match_column_of, match_rows, parse_rows, polars_add, put_value, same_items, sequence_size,
 )
-from netfast._kernels cimport nf_ip6_number, nf_match_tables, nf_packed, nf_range, nf_rows
+from netfast._kernels cimport nf_ip6_number, nf_match_tables, nf_range, nf_rows
 
 import sys
 
