@@ -491,31 +491,34 @@ def arrow_bits(bytearray flags) -> bytearray:
 
 
 def arrow_text(texts, str name="") -> ArrowData:
-    """A utf8 (large_utf8 from 2 GiB up) array of a list of str and None; binary, of bytes and None."""
-    cdef bytearray offsets, nulls = zeros(<size_t>len(texts))
-    cdef Py_ssize_t i, total = 0
-    data = bytearray()
-    sizes = []
+    """A utf8 array of a list of str and None; binary, of bytes and None."""
+    cdef bytearray data = bytearray(), ends = zeros(8 * (<size_t>len(texts) + 1)), nulls = zeros(<size_t>len(texts))
+    cdef Py_ssize_t i
     cdef bint binary = any(isinstance(text, bytes) for text in texts)
     for i, text in enumerate(texts):
         if text is None:
             nulls[i] = 1
-        elif binary:
-            data += text
         else:
-            data += text.encode("utf-8", "replace")     # a zone id may hold what UTF-8 cannot
-        sizes.append(len(data))
+            data += text if binary else text.encode("utf-8", "replace")
+        (<int64_t*>PyByteArray_AS_STRING(ends))[i + 1] = len(data)
         if i % OBJECTS == 0:
             PyErr_CheckSignals()
-    total = len(data)
-    cdef bint large = total > 0x7FFFFFFF
-    offsets = zeros(<size_t>((len(texts) + 1) * (8 if large else 4)))
-    for i in range(len(texts)):
-        if large:
-            (<int64_t*>PyByteArray_AS_STRING(offsets))[i + 1] = sizes[i]
-        else:
-            (<int32_t*>PyByteArray_AS_STRING(offsets))[i + 1] = sizes[i]
+    return arrow_cut(data, ends, nulls, binary, name)
+
+
+def arrow_cut(bytearray data, bytearray ends, bytearray nulls, bint binary=False, str name="") -> ArrowData:
+    """A utf8 array, or a binary one, of texts in a row; `ends` (int64[n + 1], from 0) says where each ends.
+
+    From 2 GiB up it is a large_utf8 or large_binary one.
+    """
+    cdef Py_ssize_t i, n = len(nulls)
+    cdef bint large = len(data) > 0x7FFFFFFF
+    cdef bytearray offsets = ends
+    if not large:
+        offsets = unwritten(4 * (<size_t>n + 1))
+        for i in range(n + 1):
+            (<int32_t*>PyByteArray_AS_STRING(offsets))[i] = <int32_t>(<int64_t*>PyByteArray_AS_STRING(ends))[i]
     validity, null_count = arrow_validity(nulls)
     form = "z" if binary else "u"
-    return ArrowData(form.upper() if large else form, len(texts), [validity if null_count else None, offsets, data],
+    return ArrowData(form.upper() if large else form, n, [validity if null_count else None, offsets, data],
                      name=name, null_count=null_count)

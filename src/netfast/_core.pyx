@@ -5,7 +5,7 @@ Nothing here is public; the modules around it are the face.  Sections: kernel fo
 lists, text.
 """
 from cpython.buffer cimport PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_FillInfo, PyBuffer_Release, PyObject_GetBuffer
-from cpython.bytearray cimport PyByteArray_AS_STRING
+from cpython.bytearray cimport PyByteArray_AS_STRING, PyByteArray_Resize
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from cpython.exc cimport PyErr_CheckSignals
 from cpython.object cimport PyObject
@@ -160,12 +160,7 @@ cdef bint carries_ip4(const uint8_t* packed, uint32_t* carried) noexcept nogil:
 
 cdef str format_packed(uint8_t holds, const uint8_t* packed):
     cdef uint8_t text[nf.NF_IP6_TEXT_MAX]
-    cdef size_t size
-    if holds == nf.NF_IP4:
-        size = nf.nf_ip4_format(nf.nf_load_be32(packed + 12), text)
-    else:
-        size = nf.nf_ip6_format(packed, text)
-    return ascii_str(text, size)
+    return ascii_str(text, nf.nf_format_row(holds, nf.nf_load_be32(packed + 12), packed, text))
 
 
 cdef str ascii_str(const uint8_t* text, size_t size):
@@ -542,19 +537,54 @@ cdef void classify_some(const ParsedRows* rows, size_t n, bint unwrap, uint8_t* 
 
 def format_parsed(Parsed parsed) -> list:
     """Texts (RFC 5952, with zones), None where there is no address."""
-    cdef size_t i
-    cdef uint8_t text[nf.NF_IP4_TEXT_MAX]
+    cdef size_t i, size
+    cdef uint8_t text[nf.NF_IP6_TEXT_MAX]
     made = [None] * parsed.n
     for i in range(parsed.n):
-        if parsed.holds_at(i)[0] == nf.NF_IP4:
-            made[i] = ascii_str(text, nf.nf_ip4_format(parsed.v4_at(i)[0], text))
-        elif parsed.holds_at(i)[0] != nf.NF_NONE:
-            made[i] = format_packed(nf.NF_IP6, parsed.packed_at(i)[0])
-            if i in parsed.zones:
-                made[i] += "%" + parsed.zones[i]
+        size = format_row(parsed, i, text)
+        if size:
+            made[i] = ascii_str(text, size)
         if i % 65536 == 0:
             PyErr_CheckSignals()
+    for row, zone in parsed.zones.items():
+        made[row] += "%" + zone
     return made
+
+
+cdef size_t format_row(Parsed parsed, size_t i, uint8_t* text) noexcept:
+    return nf.nf_format_row(parsed.holds_at(i)[0], parsed.v4_at(i)[0], <const uint8_t*>parsed.packed_at(i), text)
+
+
+def format_column(Parsed parsed) -> tuple:
+    """The same texts in a row, where each of them ends (int64[n + 1], from 0), and a byte a row, 1 for None."""
+    cdef size_t i, more, size = 0, room = 0
+    cdef bytearray data = bytearray(), ends = unwritten(8 * (parsed.n + 1))
+    cdef int64_t* end = <int64_t*>PyByteArray_AS_STRING(ends)
+    cdef bytes zone = b""
+    cdef bint zoned = len(parsed.zones) > 0
+    end[0] = 0
+    for i in range(parsed.n):
+        if zoned:
+            zone = zone_bytes(parsed.zones.get(i))
+        more = nf.NF_IP6_TEXT_MAX + <size_t>len(zone)
+        if room - size < more:
+            room = 2 * room + 65536 + more
+            PyByteArray_Resize(data, <Py_ssize_t>room)
+        size += format_row(parsed, i, <uint8_t*>PyByteArray_AS_STRING(data) + size)
+        memcpy(PyByteArray_AS_STRING(data) + size, PyBytes_AS_STRING(zone), <size_t>len(zone))
+        size += <size_t>len(zone)
+        end[i + 1] = <int64_t>size
+        if i % 65536 == 0:
+            PyErr_CheckSignals()
+    PyByteArray_Resize(data, <Py_ssize_t>size)
+    return data, ends, parsed.holds.translate(IS_NONE)
+
+
+IS_NONE = bytes([1]) + bytes(255)
+
+
+cdef bytes zone_bytes(zone):
+    return b"" if zone is None else ("%" + zone).encode("utf-8", "replace")     # it may hold what UTF-8 cannot
 
 
 # ---- lists: gathered under the interpreter lock, a slice at a time --------------------------------------------------

@@ -66,6 +66,7 @@ cdef extern from "nf_rows.h" nogil:
     size_t nf_parse_rows(nf_rows rows, size_t n, uint32_t* v4, nf_packed packed, uint8_t* holds)
     void nf_classify_packed(nf_packed packed, const uint8_t* holds, size_t n, bint unwrap, uint8_t* code)
     void nf_pack_ip4(uint32_t value, uint8_t* packed)
+    size_t nf_format_row(uint8_t holds, uint32_t v4, const uint8_t* packed, uint8_t* out)
 
 cdef extern from "nf_column.h" nogil:
     ctypedef enum nf_layout:

@@ -580,7 +580,7 @@ class AddressArray:
 
     def __arrow_c_array__(self, requested_schema: object = None) -> tuple[object, object]:
         """utf8 (RFC 5952), null where invalid or null."""
-        data = _arrow.arrow_text(self.to_list())
+        data = _arrow.arrow_cut(*_core.format_column(self._parsed))
         return data.schema_capsule(), data.array_capsule()
 
 

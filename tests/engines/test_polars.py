@@ -97,6 +97,43 @@ def test_canonical_text(texts: Texts, layout: Any) -> None:
     assert asked(layout(texts), IP.netfast.parse()) == expected(texts).text
 
 
+# Characters at the edges of UTF-8, and bytes that are none.
+ODD_ZONES = [
+    "ff",
+    "80",
+    "c0af",
+    "c1bf",
+    "c280",
+    "c3a4",
+    "dfbf",
+    "df",
+    "e09fbf",
+    "e0a080",
+    "e282",
+    "e282ac",
+    "e28278",
+    "ed9fbf",
+    "eda080",
+    "efbfbf",
+    "f08fbfbf",
+    "f0908080",
+    "f48fbfbf",
+    "f4908080",
+    "f09f98",
+    "f5808080",
+    "61c3",
+    "c361a4",
+]
+
+
+def test_zones_that_are_not_utf8_are_replaced() -> None:
+    column = pl.Series(
+        "ip", [b"fe80::1%" + bytes.fromhex(zone) + end for zone in ODD_ZONES for end in (b"", b"z", b"\xbf")]
+    )
+    right = [row.decode("utf-8", "surrogateescape").encode("utf-8", "replace").decode() for row in column.to_list()]
+    assert asked(column, IP.netfast.parse()) == right
+
+
 @each_column
 @each_table
 @each_unwrap

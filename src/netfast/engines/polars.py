@@ -196,7 +196,7 @@ def _classify_batch(column: pl.Series, unwrap: bool) -> pl.Series:
 
 
 def _parse_batch(column: pl.Series, _unwrap: bool) -> pl.Series:
-    return pl.Series(parse(column, threads=1).to_list(), dtype=pl.String)
+    return pl.Series(parse(column, threads=1)).cast(pl.String)
 
 
 # --- expressions -----------------------------------------------------------------------------------------------------

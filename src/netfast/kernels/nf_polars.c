@@ -436,6 +436,37 @@ static void zone_of(const nf_column *column, size_t row, const uint8_t **zone, u
     *size -= (uint32_t)(*zone - text);
 }
 
+/* Bytes of the character at the beginning of a text, 0 if it is none.  Source: Unicode, table 3-7. */
+static size_t utf8_character(const uint8_t *text, size_t size)
+{
+    const uint8_t lead = text[0];
+    const size_t n = lead < 0x80 ? 1 : lead < 0xC2 ? 0 : lead < 0xE0 ? 2 : lead < 0xF0 ? 3 : lead < 0xF5 ? 4 : 0;
+    if (n < 2 || n > size)
+        return n < 2 ? n : 0;
+    const uint8_t least = lead == 0xE0 ? 0xA0 : lead == 0xF0 ? 0x90 : 0x80;
+    const uint8_t most = lead == 0xED ? 0x9F : lead == 0xF4 ? 0x8F : 0xBF;
+    if (text[1] < least || text[1] > most)
+        return 0;
+    for (size_t i = 2; i < n; i++)
+        if ((text[i] & 0xC0) != 0x80)
+            return 0;
+    return n;
+}
+
+/* Text that may come from a binary column: a "?" for every byte that is no part of UTF-8, which Polars wants. */
+static void copy_utf8(uint8_t *to, const uint8_t *text, size_t size)
+{
+    for (size_t i = 0, n; i < size; i += n) {
+        n = utf8_character(text + i, size - i);
+        if (n)
+            memcpy(to + i, text + i, n);
+        else {
+            to[i] = '?';
+            n = 1;
+        }
+    }
+}
+
 /* Room for so many bytes more of text, in the third buffer. */
 static bool make_room(owned *own, size_t *room, int64_t size, size_t more)
 {
@@ -475,11 +506,8 @@ static bool do_texts(const task *t, const nf_column *column, struct ArrowArray *
                 return false;
             uint8_t *to = (uint8_t *)own->buffers[2] + size;
             flags[i] = holds[i] != NF_NONE;
-            size_t length = 0;
-            if (flags[i])
-                length = holds[i] == NF_IP4 ? nf_ip4_format(v4[i], to) : nf_ip6_format(packed[i], to);
-            if (zone_size)
-                memcpy(to + length, zone, zone_size);
+            const size_t length = nf_format_row(holds[i], v4[i], packed[i], to);
+            copy_utf8(to + length, zone, zone_size);
             size += (int64_t)(length + zone_size);
             offsets[at + i + 1] = size;
         }

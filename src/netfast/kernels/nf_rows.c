@@ -4,6 +4,8 @@
 #include "nf_rows.h"
 
 #include "nf_classify.h"
+#include "nf_ip4.h"
+#include "nf_ip6.h"
 #include "nf_ip6_rows.h"
 
 /* The rows of a block that may be IPv6: all of it, or some, and then gathered. */
@@ -132,6 +134,13 @@ void nf_classify_rows(nf_rows rows, size_t n, bool unwrap, uint8_t *code)
         const nf_left left = nf_parse_ip4_block(block, some, v4, holds);
         nf_classify_block(block, some, left, v4, holds, unwrap, code + i);
     }
+}
+
+size_t nf_format_row(uint8_t holds, uint32_t v4, const uint8_t packed[16], uint8_t *out)
+{
+    if (holds == NF_NONE)
+        return 0;
+    return holds == NF_IP4 ? nf_ip4_format(v4, out) : nf_ip6_format(packed, out);
 }
 
 void nf_pack_ip4(uint32_t value, uint8_t packed[16])

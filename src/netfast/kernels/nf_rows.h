@@ -27,6 +27,10 @@ bool nf_parse_block(nf_rows rows, size_t n, nf_left left, uint32_t *v4, nf_packe
 /* The codes of `n` rows already parsed, as nf_parse_rows leaves them. */
 void nf_classify_packed(const uint8_t (*packed)[16], const uint8_t *holds, size_t n, bool unwrap, uint8_t *code);
 
+/* The text of a row already parsed (RFC 5952, without a zone): writes at most NF_IP6_TEXT_MAX bytes, returns how many,
+ * 0 where the row is no address. */
+size_t nf_format_row(uint8_t holds, uint32_t v4, const uint8_t packed[16], uint8_t *out);
+
 /* 16 bytes of an IPv4 address as ::ffff:a.b.c.d. */
 void nf_pack_ip4(uint32_t value, uint8_t packed[16]);
 
