@@ -55,7 +55,7 @@ extensions = [
         sources=[f"{PACKAGE}/{name}.pyx", *sorted(sources)],
         include_dirs=[f"{PACKAGE}/kernels", f"{PACKAGE}/registry"],
         depends=sorted(glob(f"{PACKAGE}/*.pxd") + glob(f"{PACKAGE}/kernels/*.h") + glob(f"{PACKAGE}/registry/*.h")),
-        libraries=["m", "pthread"] if name == "_netlink" else ["m"],
+        libraries=["m", "pthread"] if name in ("_core", "_netlink") else ["m"],
         extra_compile_args=compile_args,
         extra_link_args=link_args,
     )

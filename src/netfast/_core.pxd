@@ -56,14 +56,13 @@ cdef class Memory:
 
 
 cdef const nf_kernels* kernels_in_use() noexcept nogil
-cdef bint carries_ip4(const uint8_t* packed, uint32_t* carried) noexcept nogil
 cdef bint match_column_of(const nf_match_tables* tables, const nf_column* column, size_t first, size_t n, bint unwrap,
                           int32_t* index) noexcept nogil
 cdef void match_rows(const nf_match_tables* tables, const ParsedRows* rows, size_t n, bint unwrap,
                      int32_t* index) noexcept nogil
 cdef uint64_t polars_add(nf_match_tables tables, const void* values) noexcept
+cdef void polars_remove(uint64_t id) noexcept nogil
 cdef size_t parse_rows(nf_rows rows, size_t n, uint32_t* v4, nf_packed packed, uint8_t* holds) noexcept nogil
-cdef bint parse_column(const nf_column* column, size_t first, size_t n, ParsedRows* into, size_t* done) noexcept nogil
 cdef str format_packed(uint8_t holds, const uint8_t* packed)
 cdef put_value(int version, value, Address* address)
 cdef bint is_stopped(bytearray stop) noexcept

@@ -154,10 +154,6 @@ def unwrap_one(value: int):
     return carried if nf.nf_unwrap(<const uint8_t*>PyBytes_AS_STRING(packed), &carried) else None
 
 
-cdef bint carries_ip4(const uint8_t* packed, uint32_t* carried) noexcept nogil:
-    return nf.nf_unwrap(packed, carried)
-
-
 cdef str format_packed(uint8_t holds, const uint8_t* packed):
     cdef uint8_t text[nf.NF_IP6_TEXT_MAX]
     return ascii_str(text, nf.nf_format_row(holds, nf.nf_load_be32(packed + 12), packed, text))
@@ -267,20 +263,18 @@ cdef uint64_t polars_add(nf_match_tables tables, const void* values) noexcept:
     return nf.nf_polars_add(tables, values)
 
 
-def polars_set(bytes kinds, bytes classes, list flags) -> None:
+cdef void polars_remove(uint64_t id) noexcept nogil:
+    nf.nf_polars_remove(id)
+
+
+def polars_start(bytes kinds, bytes classes, list flags, uint64_t before) -> None:
     """What becomes of a code in expressions of Polars: 256 bytes each, the flags in the order of nf_polars.h."""
+    cdef const uint8_t* tables[nf.NF_POLARS_TABLES]
     cdef int i
-    for i, table in enumerate([kinds, classes, *flags]):
-        nf.nf_polars_set(<nf.nf_polars_table>i, <const uint8_t*>PyBytes_AS_STRING(table))
-
-
-def polars_remove(uint64_t id) -> None:
-    with nogil:                                  # an expression that still reads may want the lock to end
-        nf.nf_polars_remove(id)
-
-
-cdef bint parse_column(const nf_column* column, size_t first, size_t n, ParsedRows* into, size_t* done) noexcept nogil:
-    return nf.nf_parse_column(column, first, n, into.v4, into.packed, into.holds, done)
+    made = [kinds, classes, *flags]
+    for i in range(nf.NF_POLARS_TABLES):
+        tables[i] = <const uint8_t*>PyBytes_AS_STRING(made[i])
+    nf.nf_polars_start(tables, before)
 
 
 cdef void pack_rows(ParsedRows* rows, size_t n) noexcept nogil:

@@ -301,9 +301,9 @@ cdef extern from "nf_match.h" nogil:
                        size_t n, bint unwrap, int32_t* index)
 
 cdef extern from "nf_polars.h" nogil:
-    ctypedef enum nf_polars_table:
-        NF_POLARS_KIND
+    enum:
+        NF_POLARS_TABLES
 
-    void nf_polars_set(nf_polars_table which, const uint8_t* table)
+    void nf_polars_start(const uint8_t** tables, uint64_t before)
     uint64_t nf_polars_add(nf_match_tables tables, const void* values)
     void nf_polars_remove(uint64_t id)

@@ -4,6 +4,7 @@
 Nothing here is public; `prefixes` and `prefix_sets` are the face.  Sections: prefixes as text, prefixes in order,
 look-ups, sets, values.
 """
+cimport cython
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytearray cimport PyByteArray_AS_STRING, PyByteArray_Resize
 from cpython.exc cimport PyErr_CheckSignals
@@ -14,7 +15,7 @@ from netfast cimport _kernels as nf
 from netfast._arrow cimport OBJECTS, STRIDE, Column, raise_damaged, unwritten
 from netfast._core cimport (
     SEQUENCE_ITEMS, Address, Memory, Parsed, ParsedRows, ascii_text, format_packed, is_stopped, kernels_in_use,
-    match_column_of, match_rows, parse_rows, polars_add, put_value, same_items, sequence_size,
+    match_column_of, match_rows, parse_rows, polars_add, polars_remove, put_value, same_items, sequence_size,
 )
 from netfast._kernels cimport nf_ip6_number, nf_match_tables, nf_range, nf_rows
 
@@ -449,6 +450,7 @@ cdef class Lookup:
     """The longest prefix that matches, by row: its index in Prefixes, -1 if there is none."""
     cdef readonly object table4, table6     # the tables' bytes
     cdef Bytes bytes4, bytes6
+    cdef object __weakref__
 
     def __init__(self, Prefixes prefixes, table4=None, table6=None):
         """Tables that were made before must be of these prefixes; ValueError if they are damaged."""
@@ -471,17 +473,6 @@ cdef class Lookup:
     cdef nf_match_tables tables(self) noexcept:
         return nf_match_tables(self.bytes4.at, self.bytes6.at)
 
-    def for_polars(self, values) -> int:
-        """A name for these prefixes in expressions of Polars, until `_core.polars_remove`; both stay the caller's.
-
-        values: by prefix, int32 of which a negative one is null, or 8 bytes; None for no values.
-        """
-        cdef Bytes held = None if values is None else Bytes(values)
-        id = polars_add(self.tables(), NULL if held is None else held.at)
-        if id == 0:
-            raise MemoryError()
-        return id
-
     def one(self, int version, value) -> int:
         """The match of one address."""
         cdef int32_t index
@@ -492,6 +483,27 @@ cdef class Lookup:
         else:
             kernels_in_use().ip6_lookup(self.bytes6.at, &address.packed, 1, &index)
         return index
+
+
+@cython.no_gc_clear                          # what expressions read is there until they have ended
+cdef class PolarsPrefixes:
+    """Prefixes that expressions of Polars find by `id`, for as long as this lives.
+
+    values: by prefix, int32 of which a negative one is null, or 8 bytes; None for no values.
+    """
+    cdef readonly uint64_t id
+    cdef Bytes bytes4, bytes6, values
+
+    def __init__(self, Lookup lookup, values=None):
+        self.bytes4, self.bytes6 = lookup.bytes4, lookup.bytes6
+        self.values = None if values is None else Bytes(values)
+        self.id = polars_add(lookup.tables(), NULL if values is None else self.values.at)
+        if self.id == 0:
+            raise MemoryError()
+
+    def __dealloc__(self):
+        with nogil:
+            polars_remove(self.id)
 
 
 cdef Memory build4(Prefixes prefixes):

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import gc
+import pickle
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -31,7 +34,9 @@ from engines.cases import (
 )
 from netfast.engines import FLAGS
 
-IP: Any = pl.col("ip")  # `.netfast` is added to expressions when they run
+# `.netfast` is added to expressions when they run.
+IP: Any = pl.col("ip")
+ELEMENT: Any = pl.element()
 
 
 @pytest.fixture(params=["plugin", "python"], autouse=True)
@@ -43,6 +48,10 @@ def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
 
 def _sliced(texts: Texts) -> pl.Series:
     return pl.Series("ip", ["8.8.4.4", None, "::", *texts, "1.1.1.1"], dtype=pl.String).slice(3, len(texts))
+
+
+def _distinct(texts: Texts) -> list[str]:
+    return list(dict.fromkeys(text for text in texts if text is not None))
 
 
 def _chunked(texts: Texts) -> pl.Series:
@@ -59,6 +68,12 @@ LAYOUTS = {
     ),
     "sliced": _sliced,
     "chunked": _chunked,
+    "categorical": lambda texts: pl.Series("ip", list(texts), dtype=pl.Categorical),
+    "enum": lambda texts: pl.Series("ip", list(texts), dtype=pl.Enum(_distinct(texts))),
+    "sliced enum": lambda texts: pl.Series(
+        "ip", ["a", "b", *texts], dtype=pl.Enum(["a", "b", *_distinct(texts)])
+    ).slice(2),
+    "chunked categorical": lambda texts: _chunked(texts).cast(pl.Categorical),
 }
 each_layout = pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS)
 each_unwrap = pytest.mark.parametrize("unwrap", [False, True])
@@ -190,8 +205,11 @@ def test_series() -> None:
     assert column.netfast.kind().to_list() == ["private", None]
     assert column.netfast.lookup(TABLE).name == "ip"
     assert column.netfast.is_private(unwrap=True).to_list() == [True, None]
-    with pytest.raises(AttributeError):
+    assert "is_private" in dir(column.netfast)
+    with pytest.raises(AttributeError, match="AddressSeries"):
         _ = column.netfast.nonsense
+    for name in ("", "^ip$", "*"):
+        assert column.rename(name).netfast.kind().name == name
 
 
 def test_who_does_the_work(way: str) -> None:
@@ -211,14 +229,62 @@ def test_a_literal_and_aggregates() -> None:
     assert frame.filter(IP.netfast.is_private()).height == 2
 
 
-@pytest.mark.parametrize("dtype", [pl.Float64, pl.Int64, pl.Categorical, pl.List(pl.String), pl.Date])
-def test_a_wrong_type_is_an_error_of_polars(dtype: Any, way: str) -> None:
-    frame = pl.LazyFrame({"ip": pl.Series([], dtype=dtype)})
-    expr = IP.netfast.kind()
-    if way == "python" and dtype == pl.Categorical:
-        return  # which netfast reads
-    with pytest.raises((pl.exceptions.PolarsError, TypeError)):
-        frame.select(expr).collect()
+WRONG = {
+    "Float64": pl.Series([1.5]),
+    "Int64": pl.Series([167772161]),
+    "List": pl.Series([["10.0.0.1"]]),
+    "Date": pl.Series([None], dtype=pl.Date),
+    "Struct": pl.Series([{"ip": "10.0.0.1"}]),
+    "Boolean": pl.Series([True]),
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG.values(), ids=WRONG)
+@pytest.mark.parametrize("n", [0, 1])
+def test_a_wrong_type_is_an_error_of_polars(wrong: pl.Series, n: int) -> None:
+    frame = pl.LazyFrame({"ip": wrong.head(n)})
+    for expr in (IP.netfast.kind(), IP.netfast.parse(), IP.netfast.classify(), IP.netfast.lookup(TABLE)):
+        for how in ("in-memory", "streaming"):
+            with pytest.raises(pl.exceptions.ComputeError, match=r"holds no addresses"):
+                frame.select(expr).collect(engine=how)
+
+
+@pytest.mark.parametrize("zone", ["%eth0", "%a-zone-of-more-than-twelve-bytes", ""])
+@pytest.mark.parametrize("n", [1, 255, 256, 70_000])
+def test_many_categories(n: int, zone: str) -> None:
+    texts = [
+        f"fe80::{1 + (row >> 16):x}:{row & 0xFFFF:x}{zone}" if row % 3 else f"10.0.{row >> 8 & 255}.{row & 255}"
+        for row in range(n)
+    ]
+    rows = [*range(n), *range(0, n, 7)]
+    column = pl.Series("ip", [texts[row] for row in rows], dtype=pl.Enum(list(dict.fromkeys(texts))))
+    assert asked(column, IP.netfast.parse()) == [texts[row] for row in rows]
+    assert asked(column, IP.netfast.is_private()) == [row % 3 == 0 for row in rows]
+
+
+def test_where_expressions_may_stand() -> None:
+    texts = ["10.0.0.1", "8.8.8.8", None, "bad", "10.1.0.1", "fe80::1"]
+    frame = pl.DataFrame({"group": [1, 1, 2, 2, 2, 3], "ip": texts})
+    kinds = expected(texts).kind
+    kind, private = IP.netfast.kind().cast(pl.String), IP.netfast.is_private()
+    for how in ("in-memory", "streaming"):
+
+        def rows(lazy: pl.LazyFrame, how: Any = how) -> list[Any]:
+            return lazy.collect(engine=how).rows()
+
+        lazy = frame.lazy()
+        assert rows(lazy.group_by("group", maintain_order=True).agg(kind)) == [
+            (1, kinds[:2]),
+            (2, kinds[2:5]),
+            (3, kinds[5:]),
+        ]
+        assert rows(lazy.group_by("group", maintain_order=True).agg(private.sum())) == [(1, 1), (2, 1), (3, 0)]
+        assert rows(lazy.select(private.sum().over("group"))) == [(1,), (1,), (1,), (1,), (1,), (0,)]
+        assert rows(lazy.select(pl.when(private).then(pl.lit("in")).otherwise(kind))) == [
+            ("in",), ("global",), (None,), ("invalid",), ("in",), ("link_local",)
+        ]  # fmt: skip
+        lists = lazy.select(pl.concat_list("ip").list.eval(ELEMENT.netfast.is_private()))
+        assert rows(lists) == [([None if kind is None else kind == "private"],) for kind in kinds]
 
 
 def test_wrong_prefixes() -> None:
@@ -232,21 +298,94 @@ def test_wrong_prefixes() -> None:
 
 def test_tables_of_the_last_expressions_are_kept() -> None:
     frame = pl.LazyFrame({"ip": ["10.0.0.1"]})
-    queries = [frame.select(IP.netfast.lookup(nf.PrefixTable({"10.0.0.0/8": number}))) for number in range(40)]
+    queries = [frame.select(IP.netfast.lookup(nf.PrefixTable({"10.0.0.0/8": number}))) for number in range(16)]
     gc.collect()
-    assert [query.collect().item() for query in queries] == list(range(40))
+    assert [query.collect().item() for query in queries] == list(range(16))
+
+
+def _expressions_of_others() -> None:
+    for number in range(100):
+        IP.netfast.contains(nf.PrefixSet([f"10.{number}.0.0/16"]))
+    gc.collect()
 
 
 def test_a_table_that_is_gone_is_an_error(way: str) -> None:
-    frame = pl.LazyFrame({"ip": ["10.0.0.1"]})
-    first = frame.select(IP.netfast.lookup(nf.PrefixTable({"10.0.0.0/8": 1})))
-    for number in range(engine._KEPT):
-        IP.netfast.contains(nf.PrefixSet([f"10.{number}.0.0/16"]))
+    query = pl.LazyFrame({"ip": ["10.0.0.1"]}).select(IP.netfast.lookup(nf.PrefixTable({"10.0.0.0/8": 1})))
+    _expressions_of_others()
     if way == "python":
-        assert first.collect().item() == 1
+        assert query.collect().item() == 1
     else:
         with pytest.raises(pl.exceptions.ComputeError, match="keep a reference"):
-            first.collect()
+            query.collect()
+
+
+def test_a_table_that_somebody_has_is_there() -> None:
+    frame = pl.LazyFrame({"ip": ["10.0.0.1"]})
+    tables = [nf.PrefixTable({"10.0.0.0/8": number}) for number in range(70)]
+    prefixes = nf.PrefixSet(["10.0.0.0/8"])
+    query = frame.select(*[IP.netfast.lookup(table).alias(str(i)) for i, table in enumerate(tables)])
+    other = frame.select(IP.netfast.contains(prefixes), table=IP.netfast.contains(tables[0]))
+    _expressions_of_others()
+    assert query.collect().row(0) == tuple(range(70))
+    assert other.collect().row(0) == (True, True)
+
+
+def test_tables_that_nobody_has_are_let_go() -> None:
+    def many() -> None:
+        prefixes = [f"10.{row >> 8}.{row & 255}.0/24" for row in range(65_536)]
+        table = nf.PrefixTable.from_columns([prefix[:-3] for prefix in prefixes], [24] * len(prefixes), range(65_536))
+        IP.netfast.lookup(table)
+
+    assert grows_by(many, 200) < 24_000  # of 4 MiB each, the last 16 are kept
+
+
+def test_threads_that_ask_for_one_table_get_its_answers() -> None:
+    frame = pl.LazyFrame({"ip": ["10.0.0.1", "10.200.0.1"]})
+    for _ in range(30):
+        table = nf.PrefixTable({f"10.{number}.0.0/16": f"v{number}" for number in range(256)})
+        start = threading.Barrier(4)
+
+        def ask(table: nf.PrefixTable = table, start: threading.Barrier = start) -> list[Any]:
+            start.wait(10)
+            queries = [frame.select(IP.netfast.lookup(table), c=IP.netfast.contains(table)) for _ in range(3)]
+            return [query.collect().rows() for query in queries]
+
+        with ThreadPoolExecutor(4) as pool:
+            for answer in [pool.submit(ask) for _ in range(4)]:
+                assert answer.result(30) == [[("v0", True), ("v200", True)]] * 3
+
+
+ELSEWHERE = """
+import sys, pickle, polars as pl
+exec(sys.argv[1])
+query = pickle.loads(sys.stdin.buffer.read())
+try:
+    print(query.collect().rows())
+except pl.exceptions.ComputeError as error:
+    print(error)
+"""
+
+
+@pytest.mark.parametrize("imports", ["", "import netfast", "import netfast.engines.polars", "lookup", "contains"])
+@pytest.mark.parametrize("asks", ["kind", "lookup", "contains"])
+@pytest.mark.parametrize("way", ["plugin"], indirect=True)  # functions of Python travel by cloudpickle
+def test_expressions_of_another_process(asks: str, imports: str) -> None:
+    expr = {"kind": IP.netfast.kind(), "lookup": IP.netfast.lookup(NUMBERS), "contains": IP.netfast.contains(SET)}[asks]
+    query = pickle.dumps(pl.LazyFrame({"ip": ["10.0.0.1", None]}).select(expr))
+    first = {
+        "lookup": "import netfast as nf, netfast.engines.polars; t = nf.PrefixTable({'8.0.0.0/8': -1}); "
+        "pl.col('ip').netfast.lookup(t)",
+        "contains": "import netfast as nf, netfast.engines.polars; s = nf.PrefixSet(['8.0.0.0/8']); "
+        "pl.col('ip').netfast.contains(s)",
+    }.get(imports, imports)
+    done = subprocess.run([sys.executable, "-c", ELSEWHERE, first], input=query, capture_output=True, check=True)
+    says = done.stdout.decode()
+    if "engines" not in first:
+        assert "netfast.engines.polars has not been imported" in says
+    elif asks == "kind":
+        assert says.strip() == "[('private',), (None,)]"
+    else:
+        assert "are gone" in says
 
 
 def test_many_rows() -> None:

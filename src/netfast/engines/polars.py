@@ -5,23 +5,27 @@
     >>> frame.select(pl.col("ip").netfast.kind())["ip"].to_list()
     ['private', 'global', 'documentation', 'invalid', None]
 
-Columns of String or Binary, and of UInt32 for IPv4.  Polars runs the kernels in its own threads and without Python, in
-its streaming engine, too: they are a plugin (nf_polars.h).  With NETFAST_POLARS_PLUGIN=0 in the environment batches go
-through Python instead, with the same result.
+Columns of String or Binary, Categorical and Enum, and of UInt32 for IPv4; any other is Polars' ComputeError.  Polars
+runs the kernels in its own threads and without Python, in its streaming engine, too: they are a plugin (nf_polars.h).
+With NETFAST_POLARS_PLUGIN=0 in the environment batches go through Python instead, with the same result.
 """
 
 from __future__ import annotations
 
 import functools
 import os
-from collections import OrderedDict
+import secrets
+from collections import deque
 from collections.abc import Callable
+from threading import Lock
 from typing import Any, NamedTuple
+from weakref import WeakKeyDictionary
 
 from .. import _core
+from .._tables import Lookup, PolarsPrefixes
 from ..addresses import Classification, classify, parse
 from ..prefix_sets import PrefixSet
-from ..prefix_values import OBJECTS
+from ..prefix_values import OBJECTS, Values
 from ..prefixes import PrefixTable
 from ..registry import BLOCKS, CLASS_OF_CODE, CLASSES, IS_GLOBAL, KIND_OF_CODE, KINDS
 from . import FLAGS, needs
@@ -38,7 +42,6 @@ NETWORK_CLASS = pl.Enum(CLASSES)
 BLOCK = pl.Enum([block.prefix for block in BLOCKS])
 
 _USES_PLUGIN = os.environ.get("NETFAST_POLARS_PLUGIN", "1") != "0"
-_KEPT = 64  # tables and sets of the last expressions, which may still run
 
 
 def _flag_of_code(flag: str) -> bytes:
@@ -47,8 +50,8 @@ def _flag_of_code(flag: str) -> bytes:
     return bytes(KINDS[kind] == flag.removeprefix("is_") for kind in KIND_OF_CODE)
 
 
-_core.polars_set(KIND_OF_CODE, CLASS_OF_CODE, [_flag_of_code(flag) for flag in FLAGS])
-
+# Ids are counted from a random number: an expression of another process finds nothing, and not what it did not mean.
+_core.polars_start(KIND_OF_CODE, CLASS_OF_CODE, [_flag_of_code(flag) for flag in FLAGS], secrets.randbits(63))
 
 # What the plugin gives, before numbers become what they stand for.
 _CODES = pl.Struct({"kind": pl.UInt8, "network_class": pl.UInt8, "block": pl.UInt8, "is_global": pl.Boolean})
@@ -58,77 +61,78 @@ _CODES = pl.Struct({"kind": pl.UInt8, "network_class": pl.UInt8, "block": pl.UIn
 
 
 class _Found(NamedTuple):
-    """What an expression finds in a table or a set."""
+    """What expressions find in a table or a set."""
 
+    prefixes: PolarsPrefixes  # which the plugin reads
     function: str  # of the plugin
-    id: int  # by which the plugin knows the prefixes
     raw: Any  # the type that it gives
-    batch: Callable[[pl.Series, bool], pl.Series]  # the same in Python
+    batch: Callable[[Any, pl.Series, bool], pl.Series]  # the same in Python; of a table or set, which it keeps not
     finish: Callable[[pl.Expr], pl.Expr]
-    held: Any  # what the plugin reads
 
 
-_kept = OrderedDict[tuple[int, bool], _Found]()
+# Kept as long as what finds in the table or set; and that for a few expressions, as nothing tells when one has run.
+_found = WeakKeyDictionary[Lookup, dict[bool, _Found]]()
+_recent = deque[Lookup](maxlen=16)
+_lock = Lock()
 
 
-def _kept_or(key: tuple[int, bool], make: Callable[[], _Found]) -> _Found:
-    """Those of the last expressions are kept, for nothing tells when the last one that reads a table has run."""
-    found = _kept.pop(key, None) or make()
-    _kept[key] = found
-    if len(_kept) > _KEPT:
-        _core.polars_remove(_kept.popitem(last=False)[1].id)
-    return found
+def _found_in(lookup: Lookup, values: Values | None) -> _Found:
+    """The values, or without them whether there is one."""
+    with _lock:
+        _recent.append(lookup)
+        made = _found.setdefault(lookup, {})
+        wanted = values is not None
+        if wanted not in made:
+            made[wanted] = _membership(lookup) if values is None else _values(lookup, values)
+        return made[wanted]
 
 
-def _membership(prefixes: PrefixSet | PrefixTable) -> _Found:
-    lookup = prefixes._table() if isinstance(prefixes, PrefixSet) else prefixes._lookup
-
-    def batch(column: pl.Series, unwrap: bool) -> pl.Series:
+def _membership(lookup: Lookup) -> _Found:
+    def batch(prefixes: PrefixSet | PrefixTable, column: pl.Series, unwrap: bool) -> pl.Series:
         return _masked(pl.Series(prefixes.contains(column, unwrap=unwrap, threads=1)), column)
 
-    return _Found("contains", lookup.for_polars(None), pl.Boolean, batch, _same, (prefixes, lookup))
+    return _Found(PolarsPrefixes(lookup), "contains", pl.Boolean, batch, _same)
 
 
-def _values(table: PrefixTable) -> _Found:
-    return _objects(table) if table._values.dtype == OBJECTS else _numbers(table)
+def _values(lookup: Lookup, values: Values) -> _Found:
+    return _objects(lookup, values) if values.dtype == OBJECTS else _numbers(lookup, values)
 
 
-def _numbers(table: PrefixTable) -> _Found:
+def _numbers(lookup: Lookup, values: Values) -> _Found:
     import numpy as np
 
-    numbers = np.frombuffer(table._values.items, table._values.dtype)
+    numbers = np.frombuffer(values.items, values.dtype)
     wide = {"f": "float64", "u": "uint64"}.get(numbers.dtype.kind, "int64")
-    data = numbers.astype(wide)
-    dtype = _NUMBERS.get(table._values.dtype) or pl.Series(numbers[:0]).dtype
+    dtype = _NUMBERS.get(values.dtype) or pl.Series(numbers[:0]).dtype
 
-    def batch(column: pl.Series, unwrap: bool) -> pl.Series:
+    def batch(table: PrefixTable, column: pl.Series, unwrap: bool) -> pl.Series:
         return pl.Series(table.lookup(column, unwrap=unwrap, threads=1)).cast(_NUMBERS[wide])
 
-    return _Found(f"lookup_{wide}", table._lookup.for_polars(data), _NUMBERS[wide], batch, _cast_to(dtype), data)
+    prefixes = PolarsPrefixes(lookup, numbers.astype(wide))
+    return _Found(prefixes, f"lookup_{wide}", _NUMBERS[wide], batch, _cast_to(dtype))
 
 
-def _objects(table: PrefixTable) -> _Found:
+def _objects(lookup: Lookup, values: Values) -> _Found:
     """They are stored once each: what is looked up is the number of one."""
     import numpy as np
 
-    objects = table._values.objects
-    there = np.array([value is not None for value in objects], bool)
+    there = np.array([value is not None for value in values.objects], bool)
     number_of = np.where(there, np.cumsum(there) - 1, -1).astype(np.int32)
-    numbers = number_of[np.frombuffer(table._values.items, np.int32)]
+    numbers = number_of[np.frombuffer(values.items, np.int32)]
 
-    def batch(column: pl.Series, unwrap: bool) -> pl.Series:
+    def batch(table: PrefixTable, column: pl.Series, unwrap: bool) -> pl.Series:
         index = table.lookup(column, unwrap=unwrap, threads=1).index
         found = np.append(numbers, np.int32(-1))[index]  # the last is of no match, -1
         return pl.select(pl.when(pl.lit(pl.Series(found)) >= 0).then(pl.Series(found)).cast(pl.UInt32)).to_series()
 
-    finish = _meaning([value for value in objects if value is not None])
-    return _Found("lookup", table._lookup.for_polars(numbers), pl.UInt32, batch, finish, numbers)
+    finish = _meaning([value for value in values.objects if value is not None])
+    return _Found(PolarsPrefixes(lookup, numbers), "lookup", pl.UInt32, batch, finish)
 
 
 def _meaning(values: list[Any]) -> Callable[[pl.Expr], pl.Expr]:
     """From the numbers of values to the values."""
     if all(isinstance(value, str) for value in values):
-        dtype = pl.Enum(values)
+        dtype = pl.Enum([str.__str__(value) for value in values])  # and no class of str, which Polars refuses
         return lambda numbers: _as_enum(numbers, dtype)
     kinds = sorted({type(value).__name__ for value in values})
     if len(kinds) > 1 or not isinstance(values[0], (bytes, int, float)):
@@ -218,7 +222,13 @@ class AddressExpressions:
         self._expr = expr
 
     def kind(self, *, unwrap: bool = False) -> pl.Expr:
-        """Enum of `netfast.KINDS`."""
+        """Enum of `netfast.KINDS`; "invalid" where a text is no address.
+
+        Example:
+            >>> import netfast.engines.polars, polars as pl
+            >>> pl.DataFrame({"ip": ["10.1.2.3", "1.2.3"]}).select(pl.col("ip").netfast.kind())["ip"].to_list()
+            ['private', 'invalid']
+        """
         return _as_enum(self._call("kind", unwrap, _translated(KIND_OF_CODE, pl.UInt8), pl.UInt8), KIND)
 
     def network_class(self, *, unwrap: bool = False) -> pl.Expr:
@@ -267,7 +277,13 @@ class AddressExpressions:
         return self._flag("is_global", unwrap)
 
     def classify(self, *, unwrap: bool = False) -> pl.Expr:
-        """Struct of kind, network_class, block (its prefix) and is_global; `unnest` makes columns of it."""
+        """Struct of kind, network_class, block (its prefix) and is_global; `unnest` makes columns of it.
+
+        Example:
+            >>> import netfast.engines.polars, polars as pl
+            >>> pl.Series(["10.1.2.3"]).netfast.classify().to_list()
+            [{'kind': 'private', 'network_class': 'A', 'block': '10.0.0.0/8', 'is_global': False}]
+        """
         return self._call("classify", unwrap, _classify_batch, _CODES).struct.with_fields(
             _as_enum(pl.field("kind"), KIND),
             _as_enum(pl.field("network_class"), NETWORK_CLASS),
@@ -275,37 +291,69 @@ class AddressExpressions:
         )
 
     def parse(self) -> pl.Expr:
-        """String: the canonical form (RFC 5952); null for what is no address."""
+        """String: the canonical form (RFC 5952); null for what is no address.
+
+        Example:
+            >>> import netfast.engines.polars, polars as pl
+            >>> pl.Series(["2001:DB8:0:0::1", "10.0.0.01"]).netfast.parse().to_list()
+            ['2001:db8::1', None]
+        """
         return self._call("parse", False, _parse_batch, pl.String)
 
     def contains(self, prefixes: PrefixSet | PrefixTable, *, unwrap: bool = False) -> pl.Expr:
-        """Boolean: whether a prefix of the set or table holds it.  The prefixes are kept as those of `lookup` are."""
-        if not isinstance(prefixes, (PrefixSet, PrefixTable)):
+        """Boolean: whether a prefix of the set or table holds it.  Keep the set or table, as for `lookup`.
+
+        Raises:
+            TypeError: it is neither.
+
+        Example:
+            >>> import netfast as nf, netfast.engines.polars, polars as pl
+            >>> office = nf.PrefixSet(["10.0.0.0/8"])
+            >>> pl.Series(["10.1.2.3", "8.8.8.8"]).netfast.contains(office).to_list()
+            [True, False]
+        """
+        if isinstance(prefixes, PrefixSet):
+            lookup = prefixes._table()
+        elif isinstance(prefixes, PrefixTable):
+            lookup = prefixes._lookup
+        else:
             raise TypeError(f"prefixes is {type(prefixes).__name__}; wanted a PrefixSet or a PrefixTable")
-        return self._find(_kept_or((id(prefixes), False), lambda: _membership(prefixes)), unwrap)
+        return self._find(prefixes, _found_in(lookup, None), unwrap)
 
     def lookup(self, table: PrefixTable, *, unwrap: bool = False) -> pl.Expr:
-        """The value of the longest prefix that holds it: Enum of text, Binary, or numbers; null where there is none.
+        """The value of the longest prefix that holds it: Enum of text, Binary, or numbers.
 
-        The tables and sets of the last 64 expressions are kept; an expression of one before runs only while Polars goes
-        through Python.  Values that are neither text nor bytes nor numbers of one type are a TypeError.
+        Null where no prefix holds it, or its value is None.  Keep the table until the query has run: the expression
+        only knows its number, in this process (the tables of the last 16 expressions are kept anyway).
+
+        Raises:
+            TypeError: it is no table, or its values are neither text nor bytes nor numbers of one type.
+
+        Example:
+            >>> import netfast as nf, netfast.engines.polars, polars as pl
+            >>> table = nf.PrefixTable({"10.0.0.0/8": 64512})
+            >>> pl.Series(["10.1.2.3", "8.8.8.8"]).netfast.lookup(table).to_list()
+            [64512, None]
         """
         if not isinstance(table, PrefixTable):
             raise TypeError(f"table is {type(table).__name__}; wanted a PrefixTable")
-        return self._find(_kept_or((id(table), True), lambda: _values(table)), unwrap)
+        return self._find(table, _found_in(table._lookup, table._values), unwrap)
 
     def _flag(self, flag: str, unwrap: bool) -> pl.Expr:
         return self._call(flag, unwrap, _translated(_flag_of_code(flag), pl.Boolean), pl.Boolean)
 
-    def _find(self, found: _Found, unwrap: bool) -> pl.Expr:
-        id = pl.lit(found.id, dtype=pl.UInt64)
-        return found.finish(self._call(found.function, unwrap, found.batch, found.raw, id))
+    def _find(self, prefixes: PrefixSet | PrefixTable, found: _Found, unwrap: bool) -> pl.Expr:
+        id = pl.lit(found.prefixes.id, dtype=pl.UInt64)
+        batch = functools.partial(found.batch, prefixes)
+        return found.finish(self._call(found.function, unwrap, batch, found.raw, id))
 
     def _call(
         self, function: str, unwrap: bool, batch: Callable[[pl.Series, bool], pl.Series], raw: Any, *more: pl.Expr
     ) -> pl.Expr:
         if not _USES_PLUGIN:
-            return self._expr.map_batches(lambda column: batch(column, unwrap), return_dtype=raw, is_elementwise=True)
+            return self._expr.map_batches(
+                functools.partial(_in_python, batch, unwrap), return_dtype=raw, is_elementwise=True
+            )
         return register_plugin_function(
             plugin_path=_core.__file__,
             function_name=f"{function}_unwrapped" if unwrap else function,
@@ -314,22 +362,44 @@ class AddressExpressions:
         )
 
 
+def _plainly_named(column: pl.Series) -> pl.Series:
+    """By a name that Polars takes for no pattern of names."""
+    return column.alias("rows")
+
+
+def _in_python(batch: Callable[[pl.Series, bool], pl.Series], unwrap: bool, column: pl.Series) -> pl.Series:
+    rows = _plainly_named(column)
+    if rows.dtype in (pl.Categorical, pl.Enum):
+        rows = rows.cast(pl.String)  # before 1.31, Polars exports them as numbers
+    try:
+        return batch(rows, unwrap).alias(column.name)
+    except TypeError as error:  # of the column
+        raise pl.exceptions.ComputeError(str(error)) from None
+
+
 @pl.api.register_series_namespace("netfast")
 class AddressSeries:
-    """`.netfast` of a series: the methods of `AddressExpressions`, which give series."""
+    """`.netfast` of a series: the methods of `AddressExpressions`, which give series.
+
+    Example:
+        >>> import netfast.engines.polars, polars as pl
+        >>> pl.Series(["10.1.2.3", "8.8.8.8"]).netfast.is_private().to_list()
+        [True, False]
+    """
 
     def __init__(self, series: pl.Series) -> None:
         self._series = series
 
-    def __getattr__(self, name: str) -> Callable[..., pl.Series]:
-        method = getattr(AddressExpressions, name, None)
-        if name.startswith("_") or method is None:
-            raise AttributeError(name)
 
-        @functools.wraps(method)
-        def of_series(*arguments: Any, **options: Any) -> pl.Series:
-            series = self._series
-            expr = method(AddressExpressions(pl.col(series.name)), *arguments, **options)
-            return series.to_frame().select(expr).to_series()
+def _of_series(method: Callable[..., pl.Expr]) -> Callable[..., pl.Series]:
+    @functools.wraps(method)
+    def of_series(self: AddressSeries, *arguments: Any, **options: Any) -> pl.Series:
+        expr = method(AddressExpressions(pl.col("rows")), *arguments, **options)
+        return _plainly_named(self._series).to_frame().select(expr).to_series().alias(self._series.name)
 
-        return of_series
+    return of_series
+
+
+for _name, _method in vars(AddressExpressions).items():
+    if not _name.startswith("_"):
+        setattr(AddressSeries, _name, _of_series(_method))

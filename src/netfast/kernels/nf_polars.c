@@ -31,6 +31,7 @@ static bool fail(const char *text)
 }
 
 static bool fail_memory(void) { return fail("no memory for the result"); }
+static bool fail_damaged(void) { return fail("the column is damaged: an offset or view points outside its buffer"); }
 
 EXPORT uint32_t _polars_plugin_get_version(void);
 EXPORT const char *_polars_plugin_get_last_error_message(void);
@@ -41,8 +42,7 @@ const char *_polars_plugin_get_last_error_message(void) { return message; }
 /* ---- tables */
 
 static uint8_t tables_of_codes[NF_POLARS_TABLES][256];
-
-void nf_polars_set(nf_polars_table which, const uint8_t table[256]) { memcpy(tables_of_codes[which], table, 256); }
+static bool started;
 
 typedef struct entry {
     struct entry *next;
@@ -56,6 +56,16 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t unread = PTHREAD_COND_INITIALIZER;
 static entry *entries;
 static uint64_t last_id;
+
+void nf_polars_start(const uint8_t *const tables[NF_POLARS_TABLES], uint64_t before)
+{
+    if (started)
+        return;
+    for (size_t i = 0; i < NF_POLARS_TABLES; i++)
+        memcpy(tables_of_codes[i], tables[i], 256);
+    last_id = before;
+    started = true;
+}
 
 uint64_t nf_polars_add(nf_match_tables tables, const void *values)
 {
@@ -106,7 +116,7 @@ static void end_reading(entry *e)
 
 /* ---- types */
 
-static bool layout_of(const char *format, nf_layout *layout, ptrdiff_t *stride)
+static bool format_of(const char *format, nf_layout *layout, ptrdiff_t *stride)
 {
     static const struct {
         const char *format;
@@ -123,6 +133,17 @@ static bool layout_of(const char *format, nf_layout *layout, ptrdiff_t *stride)
             return true;
         }
     return fail("the column holds no addresses; wanted text, binary, or UInt32 for IPv4");
+}
+
+static bool is_text(nf_layout layout) { return layout == NF_VIEW || layout == NF_TEXT32 || layout == NF_TEXT64; }
+
+/* Of a column, or of its categories, which are text. */
+static bool layout_of(const struct ArrowSchema *schema, nf_layout *layout, ptrdiff_t *stride)
+{
+    if (!schema->dictionary)
+        return format_of(schema->format, layout, stride);
+    return format_of(schema->dictionary->format, layout, stride) &&
+           (is_text(*layout) || fail("the categories of the column are no text"));
 }
 
 static void release_schema(struct ArrowSchema *schema)
@@ -190,9 +211,9 @@ static bool type_of(const struct ArrowSchema *argument, shape s, struct ArrowSch
     nf_layout layout;
     ptrdiff_t stride;
     struct ArrowSchema made;
-    if (argument->dictionary)
-        return fail("the column is categorical; cast it to String");
-    if (!layout_of(argument->format, &layout, &stride) ||
+    if (!started)
+        return fail("in this process, netfast.engines.polars has not been imported");
+    if (!layout_of(argument, &layout, &stride) ||
         !make_schema(&made, shapes[s].format, argument->name ? argument->name : "", s == STRUCT ? FIELDS : 0))
         return false;
     for (int64_t i = 0; i < made.n_children; i++)
@@ -302,18 +323,20 @@ static void pack_bits(uint8_t *to, const uint8_t *flags, size_t n)
 
 /* ---- columns of others */
 
-static bool open_column(const struct ArrowSchema *schema, const struct ArrowArray *array, nf_column *column)
+static void open_validity(const struct ArrowArray *array, nf_column *column)
+{
+    column->validity = array->null_count ? array->buffers[0] : NULL;
+    column->validity_offset = (size_t)array->offset;
+}
+
+static bool open_column(const char *format, const struct ArrowArray *array, nf_column *column)
 {
     *column = (nf_column){.n = (size_t)array->length, .rows = (const uint8_t *)""};
-    if (schema->dictionary)
-        return fail("the column is categorical; cast it to String");
-    if (!layout_of(schema->format, &column->layout, &column->stride))
+    if (!format_of(format, &column->layout, &column->stride))
         return false;
     if (column->layout == NF_FIXED || array->length == 0)
         return true;
-    if (array->null_count != 0)
-        column->validity = array->buffers[0];
-    column->validity_offset = (size_t)array->offset;
+    open_validity(array, column);
     column->rows = (const uint8_t *)array->buffers[1] + array->offset * column->stride;
     if (column->layout == NF_TEXT32 || column->layout == NF_TEXT64) {
         static const uint8_t nothing;
@@ -324,6 +347,98 @@ static bool open_column(const struct ArrowSchema *schema, const struct ArrowArra
         column->buffers = (const uint8_t *const *)(array->buffers + 2);
         column->buffer_size = array->buffers[array->n_buffers - 1];
     }
+    return true;
+}
+
+/* A view, as Arrow has it: the size, and the text, or its beginning, buffer and offset. */
+typedef union {
+    struct {
+        uint32_t size;
+        uint8_t text[12];
+    } here;
+    struct {
+        uint32_t size;
+        uint8_t beginning[4];
+        int32_t buffer, offset;
+    } there;
+} view;
+
+/* A column of categories as a column of views, each row that of its category. */
+typedef struct {
+    nf_column categories;
+    view *views;
+    const uint8_t *data; /* of categories that are no views themselves */
+    int64_t size;
+} decoded;
+
+static bool view_of(const nf_column *categories, size_t i, view *made)
+{
+    uint8_t room[NF_TEXT_ROOM];
+    const uint8_t *text;
+    uint32_t size;
+    *made = (view){.here = {0}};
+    if (nf_is_null(categories, i))
+        return true;
+    if (categories->layout == NF_VIEW) {
+        memcpy(made, categories->rows + 16 * i, sizeof *made);
+        return true;
+    }
+    if (!nf_column_text(categories, i, room, &text, &size))
+        return fail_damaged();
+    if (text - categories->data > INT32_MAX)
+        return fail("the categories of the column have more than 2 GiB");
+    made->here.size = size;
+    if (size > sizeof made->here.text) {
+        memcpy(made->there.beginning, text, sizeof made->there.beginning);
+        made->there.offset = (int32_t)(text - categories->data);
+    } else
+        memcpy(made->here.text, text, size);
+    return true;
+}
+
+static uint64_t index_at(const struct ArrowArray *array, const char *format, size_t i)
+{
+    const void *indices = array->buffers[1];
+    i += (size_t)array->offset;
+    switch (*format) {
+    case 'C': return ((const uint8_t *)indices)[i];
+    case 'S': return ((const uint16_t *)indices)[i];
+    case 'I': return ((const uint32_t *)indices)[i];
+    default: return ((const uint64_t *)indices)[i];
+    }
+}
+
+/* The views are to be freed, whatever comes of it. */
+static bool open_categories(const struct ArrowSchema *schema, const struct ArrowArray *array, decoded *d,
+                            nf_column *column)
+{
+    const size_t n = (size_t)array->length;
+    if (!strchr("CSIL", *schema->format) || !open_column(schema->dictionary->format, array->dictionary, &d->categories))
+        return fail("the column has categories of a kind that is not known");
+    const size_t count = d->categories.n;
+    d->data = d->categories.data;
+    d->size = INT64_MAX; /* nf_column_text has checked each */
+    *column = (nf_column){
+        .layout = NF_VIEW, .n = n, .stride = sizeof(view), .first_view = true,
+        .buffers = &d->data, .buffer_size = &d->size, .buffer_count = 1,
+    };
+    if (d->categories.layout == NF_VIEW) {
+        column->buffers = d->categories.buffers;
+        column->buffer_size = d->categories.buffer_size;
+        column->buffer_count = d->categories.buffer_count;
+    }
+    d->views = malloc((n + count + 1) * sizeof(view)); /* of the rows, and behind them of the categories */
+    if (!d->views)
+        return fail_memory();
+    column->rows = (const uint8_t *)d->views;
+    for (size_t i = 0; i < count; i++)
+        if (!view_of(&d->categories, i, d->views + n + i))
+            return false;
+    for (size_t i = 0; i < n; i++) {
+        const uint64_t index = index_at(array, schema->format, i);
+        d->views[i] = index < count ? d->views[n + index] : (view){.here = {0}}; /* of a null, it may be anything */
+    }
+    open_validity(array, column);
     return true;
 }
 
@@ -374,7 +489,7 @@ static bool do_codes(const task *t, const nf_column *column, struct ArrowArray *
         if (column->layout == NF_FIXED)
             memset(codes, 0, n);
         else if (!nf_classify_column(column, at, n, t->unwrap, codes))
-            return fail("the column is damaged: an offset or view points outside its buffer");
+            return fail_damaged();
         if (t->shape != STRUCT)
             put_codes(array, t->shape, t->table, codes, at, n);
         else
@@ -412,7 +527,7 @@ static bool do_matches(const task *t, const nf_column *column, struct ArrowArray
         if (column->layout == NF_FIXED)
             memset(index, 0xFF, sizeof index);
         else if (!nf_match_column(&t->prefixes->tables, column, at, n, t->unwrap, index))
-            return fail("the column is damaged: an offset or view points outside its buffer");
+            return fail_damaged();
         for (size_t i = 0; i < n; i++)
             flags[i] = index[i] >= 0;
         if (t->shape == VALUE)
@@ -424,7 +539,7 @@ static bool do_matches(const task *t, const nf_column *column, struct ArrowArray
     return true;
 }
 
-/* The zone of an address, "%" and all. */
+/* The zone of an address, "%" and all; it lies in the column, for none of Polars' layouts needs the room. */
 static void zone_of(const nf_column *column, size_t row, const uint8_t **zone, uint32_t *size)
 {
     uint8_t room[NF_TEXT_ROOM];
@@ -472,7 +587,7 @@ static bool make_room(owned *own, size_t *room, int64_t size, size_t more)
 {
     if (*room - (size_t)size >= more)
         return true;
-    const size_t wanted = 2 * *room + ROWS * NF_IP6_TEXT_MAX + more;
+    const size_t wanted = 2 * *room + more;
     void *grown = realloc(own->buffers[2], wanted);
     if (!grown)
         return fail_memory();
@@ -491,13 +606,15 @@ static bool do_texts(const task *t, const nf_column *column, struct ArrowArray *
     const uint8_t *zone = NULL;
     (void)t;
     offsets[0] = 0;
+    if (!make_room(own, &room, 0, column->n * NF_IP4_TEXT_MAX + NF_IP6_TEXT_MAX))
+        return false;
     for (size_t at = 0; at < column->n; at += NF_BLOCK) {
         const size_t n = column->n - at < NF_BLOCK ? column->n - at : NF_BLOCK;
         size_t done;
         if (column->layout == NF_FIXED)
             memset(holds, NF_NONE, n);
         else if (!nf_parse_column(column, at, n, v4, packed, holds, &done))
-            return fail("the column is damaged: an offset or view points outside its buffer");
+            return fail_damaged();
         for (size_t i = 0; i < n; i++) {
             zone_size = 0;
             if (holds[i] == NF_IP6_ZONED)
@@ -513,28 +630,36 @@ static bool do_texts(const task *t, const nf_column *column, struct ArrowArray *
         }
         pack_bits((uint8_t *)own->buffers[0] + at / 8, flags, n);
     }
-    return make_room(own, &room, size, 1); /* a buffer even for nothing */
+    return true;
+}
+
+static struct ArrowArray *result_of_column(const task *t, const nf_column *column)
+{
+    /* Texts and values are null where there is no address, or no prefix, too. */
+    const bool may_miss = t->shape == TEXT || (t->prefixes && t->shape != BIT);
+    struct ArrowArray *array = make_array(t->shape, column->n, may_miss || is_nullable(column));
+    if (!array)
+        return NULL;
+    if (!may_miss)
+        copy_validity(array, column);
+    bool (*work)(const task *, const nf_column *, struct ArrowArray *) =
+        t->prefixes ? do_matches : t->shape == TEXT ? do_texts : do_codes;
+    if (work(t, column, array))
+        return array;
+    release_array(array);
+    free(array);
+    return NULL;
 }
 
 static struct ArrowArray *result_of(const task *t, const struct ArrowSchema *field, const struct ArrowArray *chunk)
 {
     nf_column column;
-    if (!open_column(field, chunk, &column))
-        return NULL;
-    /* Texts and values are null where there is no address, or no prefix, too. */
-    const bool may_miss = t->shape == TEXT || (t->prefixes && t->shape != BIT);
-    struct ArrowArray *array = make_array(t->shape, column.n, may_miss || is_nullable(&column));
-    if (!array)
-        return NULL;
-    if (!may_miss)
-        copy_validity(array, &column);
-    bool (*work)(const task *, const nf_column *, struct ArrowArray *) =
-        t->prefixes ? do_matches : t->shape == TEXT ? do_texts : do_codes;
-    if (work(t, &column, array))
-        return array;
-    release_array(array);
-    free(array);
-    return NULL;
+    decoded d = {.views = NULL};
+    struct ArrowArray *array = NULL;
+    if (field->dictionary ? open_categories(field, chunk, &d, &column) : open_column(field->format, chunk, &column))
+        array = result_of_column(t, &column);
+    free(d.views);
+    return array;
 }
 
 /* ---- series */

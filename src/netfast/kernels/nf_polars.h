@@ -1,6 +1,6 @@
 /* nf_polars.h - expressions that Polars runs in its own threads, without Python: its plugin interface.
  *
- * A small C ABI over the Arrow C data interface (the crate polars-ffi, version 0.1; Polars 1.0 to 2).  Polars opens
+ * A small C ABI over the Arrow C data interface (the crate polars-ffi, version 0.1; Polars 1.30 to 2).  Polars opens
  * this library by its path and asks for symbols:
  *
  *   _polars_plugin_get_version              (major << 16) + minor
@@ -17,7 +17,7 @@
 
 #include "nf_match.h"
 
-/* What becomes of a block's code, where it is looked up: 256 bytes each, all set before the first expression runs. */
+/* What becomes of a block's code, where it is looked up: 256 bytes each. */
 typedef enum {
     NF_POLARS_KIND,
     NF_POLARS_NETWORK_CLASS,
@@ -34,7 +34,9 @@ typedef enum {
     NF_POLARS_TABLES
 } nf_polars_table;
 
-void nf_polars_set(nf_polars_table which, const uint8_t table[256]);
+/* Before this, expressions fail.  Ids come after `before`: where it is drawn at random, an id that another process has
+ * given is nobody's here. */
+void nf_polars_start(const uint8_t *const tables[NF_POLARS_TABLES], uint64_t before);
 
 /* Prefixes for contains and lookup, and what lookup says for each, by the answer of the tables: int32, of which a
  * negative one is null, or 8 bytes.  They stay the caller's, who may free them once they are removed.  0: no memory. */
