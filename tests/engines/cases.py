@@ -101,6 +101,7 @@ TABLE = nf.PrefixTable({"10.0.0.0/8": "office", "10.0.0.0/30": "lab", "2001:db8:
 NUMBERS = nf.PrefixTable({"10.0.0.0/8": 64512, "2001:db8::/32": 64513})
 FLOATS = nf.PrefixTable({"10.0.0.0/8": 0.5, "8.0.0.0/8": 2.25})
 BYTE_NUMBERS = nf.PrefixTable.from_columns(["10.0.0.0", "fe80::"], [8, 10], pa.array([1, -2], pa.int8()))
+LARGE = nf.PrefixTable.from_columns(["10.0.0.0", "fe80::"], [8, 10], pa.array([2**64 - 1, 2**63], pa.uint64()))
 BOOLEANS = nf.PrefixTable.from_columns(["10.0.0.0", "fe80::"], [8, 10], np.array([True, False]))
 BYTES = nf.PrefixTable({"10.0.0.0/8": b"office", "8.0.0.0/8": b"\xff\x00"})
 HOLES = nf.PrefixTable({"10.0.0.0/8": "office", "8.8.8.0/24": None})
@@ -110,6 +111,7 @@ TABLES = {
     "numbers": NUMBERS,
     "floats": FLOATS,
     "int8": BYTE_NUMBERS,
+    "uint64": LARGE,
     "bool": BOOLEANS,
     "bytes": BYTES,
     "text or None": HOLES,

@@ -96,6 +96,25 @@ def test_lookup(table: nf.PrefixTable, layout: Any) -> None:
         assert chunk_lengths(values) == chunk_lengths(rows)
 
 
+@pytest.mark.parametrize("table", [cases.HOLES, cases.COUNTS], ids=["text", "numbers"])
+def test_values_of_none_are_null(table: nf.PrefixTable) -> None:
+    rows = pa.array(["10.0.0.1", "8.8.8.8", "::1"])
+    want = [table.exact("10.0.0.0/8"), None, None]
+    assert arrow.lookup(rows, table).to_pylist() == want
+    assert arrow.lookup(rows, table).null_count == 2
+    made = arrow.classify_reader(pa.table({"ip": rows}), "ip", table).read_all()
+    assert made.column("label").to_pylist() == want
+
+
+def test_decoded() -> None:
+    kinds = arrow.kind(pa.array(["10.0.0.1", None]))
+    for values in (kinds, pa.chunked_array([kinds, kinds])):
+        assert arrow.decoded(values).type == pa.string()
+        assert arrow.decoded(values).to_pylist() == values.to_pylist()
+    numbers = pa.array([1, None])
+    assert arrow.decoded(numbers) is numbers
+
+
 @each_column
 def test_unwrap(texts: cases.Texts) -> None:
     rows = pa.array(texts, pa.string())
@@ -294,10 +313,37 @@ def test_values_without_a_column() -> None:
         arrow.lookup(rows, cases.NO_COLUMN)
 
 
-@pytest.mark.parametrize(("engine", "package"), [("arrow", "pyarrow"), ("pandas", "pandas"), ("duckdb", "duckdb")])
-def test_missing_engine_names_the_extra(engine: str, package: str) -> None:
-    code = f"import sys; sys.modules[{package!r}] = None; import netfast.engines.{engine}"
+@pytest.mark.parametrize("wrong", [["10.0.0.0/8"], {"10.0.0.0/8": 1}, "10.0.0.0/8", None])
+def test_what_is_no_table(wrong: Any) -> None:
+    rows = pa.array(["10.0.0.1"])
+    name = type(wrong).__name__
+    with pytest.raises(TypeError, match=f"^table is {name}; wanted a PrefixTable$"):
+        arrow.lookup(rows, wrong)
+    with pytest.raises(TypeError, match=f"^prefixes is {name}; wanted a PrefixSet or a PrefixTable$"):
+        arrow.contains(rows, wrong)
+    if wrong is not None:  # which is no table to add
+        with pytest.raises(TypeError, match=f"^table is {name}; wanted a PrefixTable$"):
+            arrow.classify_reader(pa.table({"ip": rows}), "ip", wrong)
+
+
+def test_a_set_has_no_values() -> None:
+    with pytest.raises(TypeError, match=r"^table is PrefixSet; wanted a PrefixTable$"):
+        arrow.lookup(pa.array(["10.0.0.1"]), cases.SET)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("engine", "missing"),
+    [
+        ("arrow", "pyarrow"),
+        ("pandas", "pandas"),
+        ("duckdb", "duckdb"),
+        ("duckdb", "pyarrow"),
+        ("duckdb", "duckdb pyarrow"),
+    ],
+)
+def test_missing_engine_names_the_extra(engine: str, missing: str) -> None:
+    code = f"import sys; sys.modules.update(dict.fromkeys({missing.split()!r})); import netfast.engines.{engine}"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert run.stderr.splitlines()[-1] == (
-        f"ImportError: netfast.engines.{engine} needs {package}: pip install 'netfast[{engine}]'"
+        f"ImportError: netfast.engines.{engine} needs {missing.split()[0]}: pip install 'netfast[{engine}]'"
     )

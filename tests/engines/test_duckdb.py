@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import gc
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -77,6 +81,15 @@ def test_labels(con: Any, table: nf.PrefixTable) -> None:
     assert in_order(made)["label"] == cases.found(texts, table, unwrap=True)
 
 
+@pytest.mark.parametrize("table", [cases.HOLES, cases.COUNTS], ids=["text", "numbers"])
+def test_values_of_none_are_null(con: Any, table: nf.PrefixTable) -> None:
+    relation = relation_of(con, ["10.0.0.1", "8.8.8.8", "::1"])
+    want = [table.exact("10.0.0.0/8"), None, None]
+    assert in_order(engine.classify(relation, "ip", table))["label"] == want
+    engine.register(con, table)
+    assert in_order(con.sql("SELECT n, ip_lookup(ip) AS value FROM logs"))["value"] == want
+
+
 @each_column
 def test_unwrap(con: Any, texts: cases.Texts) -> None:
     want = cases.expected(texts, unwrap=True)
@@ -117,6 +130,12 @@ def test_is_lazy_and_can_be_asked_again(con: Any) -> None:
     assert con.execute("SELECT count(*) FROM logs").fetchall() == [(1,)]
 
 
+def test_a_relation_can_be_classified_again(con: Any) -> None:
+    relation = relation_of(con, ["10.0.0.1"])
+    for prefix in ("first_", "second_"):
+        assert engine.classify(relation, "ip", prefix=prefix).select(f"{prefix}kind").fetchall() == [("private",)]
+
+
 def test_outlives_names(con: Any) -> None:
     made = engine.classify(relation_of(con, ["10.0.0.1"]), "ip").filter("kind = 'private'").select("block")
     gc.collect()
@@ -137,6 +156,57 @@ def test_joins_on_a_cursor(con: Any) -> None:
     assert made.join(cursor.table("names"), "kind").select("ip, name").fetchall() == [("10.0.0.1", "inside")]
     made.create("classified")
     assert con.execute("SELECT ip FROM classified WHERE kind = 'global'").fetchall() == [("8.8.8.8",)]
+
+
+def test_joins_of_results(con: Any) -> None:
+    """Which live on one connection, and whose relations are of one each."""
+    cursor, source = con.cursor(), con.cursor()
+    relation_of(con, ["10.0.0.1", "8.8.8.8"])
+    left = engine.classify(con.table("logs"), "ip", connection=cursor).select("n, kind")
+    right = engine.classify(source.table("logs"), "ip", prefix="ip_", connection=cursor).select("n, ip_kind")
+    assert left.join(right, "n").order("n").fetchall() == [(0, "private", "private"), (1, "global", "global")]
+
+
+def test_chains(con: Any) -> None:
+    made = engine.classify(relation_of(con, ["10.0.0.1", None]), "ip")
+    made = engine.classify(made, "ip", cases.NUMBERS, prefix="ip_")
+    made = engine.classify(made.filter("n = 0"), "ip", prefix="third_")
+    assert made.select("kind, ip_kind, ip_label, third_kind").fetchall() == [("private", "private", 64512, "private")]
+
+
+def test_threads_are_not_in_each_others_way() -> None:
+    def counts(number: int) -> list[Any]:
+        with duckdb.connect() as own:
+            logs = own.sql(f"SELECT '10.0.0.' || (i % {number + 2}) AS ip FROM range(20000) r(i)")
+            return [
+                engine.classify(logs, "ip").aggregate("count(DISTINCT ip), count(kind)").fetchall() for _ in "x" * 15
+            ]
+
+    with ThreadPoolExecutor(4) as pool:
+        for number, made in enumerate(pool.map(counts, range(4))):
+            assert made == [[(number + 2, 20000)]] * 15
+
+
+def test_an_open_result_is_in_nobodys_way(con: Any) -> None:
+    reader = engine._reader(engine.classify(con.sql("SELECT '10.0.0.1' AS ip FROM range(500000)"), "ip"))
+    rows = len(reader.read_next_batch())
+    with duckdb.connect() as other:
+        logs = other.sql("SELECT '::1' AS ip FROM range(300000)")
+        assert engine.classify(logs, "ip").aggregate("kind, count(*)").fetchall() == [("loopback", 300000)]
+    assert rows + sum(len(batch) for batch in reader) == 500000
+
+
+@pytest.mark.parametrize("its_own", [True, False])
+def test_results_keep_where_they_live(con: Any, its_own: bool) -> None:
+    relation = relation_of(con, ["10.0.0.1", "::1"])
+    made = engine.classify(relation, "ip", connection=None if its_own else con.cursor()).select("kind")
+    gc.collect()
+    made = made.filter("kind = 'private'")
+    gc.collect()
+    reader = engine._reader(made)
+    del made
+    gc.collect()
+    assert reader.read_all().to_pydict() == {"kind": ["private"]}
 
 
 def test_temporary_tables(con: Any) -> None:
@@ -209,6 +279,110 @@ def test_registering_again_replaces(con: Any) -> None:
         con.execute("SELECT ip_lookup('10.0.0.1')")
 
 
+# --- who has registered ---
+
+
+def lookups(con: Any) -> list[Any]:
+    """What ip_kind and ip_lookup say of an address."""
+    return list(con.execute("SELECT ip_kind('10.0.0.1'), ip_lookup('10.0.0.1')").fetchall()[0])
+
+
+FIRST, SECOND, THIRD = (nf.PrefixTable({"10.0.0.0/8": name}) for name in ("first", "second", "third"))
+
+
+def test_any_connection_registers_for_all(con: Any) -> None:
+    cursor = con.cursor()
+    for one, table, name in ((con, FIRST, "first"), (cursor, SECOND, "second"), (con, THIRD, "third")):
+        engine.register(one, table)
+        assert lookups(con) == lookups(cursor) == ["private", name]
+    engine.register(cursor)
+    with pytest.raises(duckdb.CatalogException, match="ip_lookup"):
+        lookups(con)
+
+
+def test_two_connections_to_a_file(tmp_path: Path) -> None:
+    with duckdb.connect(tmp_path / "db") as one, duckdb.connect(tmp_path / "db") as other:
+        engine.register(one, FIRST)
+        engine.register(other, SECOND)
+        assert lookups(one) == lookups(other) == ["private", "second"]
+
+
+def test_registering_in_many_threads(con: Any) -> None:
+    cursors = [con.cursor() for _ in range(8)]
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda cursor: engine.register(cursor, FIRST), cursors * 3))
+    assert lookups(con) == ["private", "first"]
+
+
+def test_after_a_roll_back(con: Any) -> None:
+    con.begin()
+    engine.register(con, FIRST)
+    assert lookups(con) == ["private", "first"]
+    con.rollback()
+    with pytest.raises(duckdb.CatalogException):
+        lookups(con)
+    engine.register(con, SECOND)
+    assert lookups(con) == ["private", "second"]
+    con.begin()
+    engine.register(con, THIRD)
+    con.rollback()
+    engine.register(con, THIRD)
+    assert lookups(con) == lookups(con.cursor()) == ["private", "third"]
+
+
+def test_after_a_roll_back_in_the_next_transaction(con: Any) -> None:
+    con.begin()
+    engine.register(con, FIRST)
+    con.rollback()
+    con.begin()
+    with pytest.raises(duckdb.TransactionException, match="ip_kind was registered in a transaction that was rolled"):
+        engine.register(con, SECOND)
+    con.rollback()
+    engine.register(con, SECOND)
+    assert lookups(con) == ["private", "second"]
+
+
+def test_in_a_transaction(con: Any) -> None:
+    engine.register(con.cursor())
+    con.begin()
+    engine.register(con, FIRST)
+    con.commit()
+    assert lookups(con) == lookups(con.cursor()) == ["private", "first"]
+
+
+def test_functions_that_duckdb_has_let_go() -> None:
+    """Which it calls nevertheless: in a process of its own, for that may be the end of it."""
+    code = """if True:
+        import duckdb, gc, netfast as nf, netfast.engines.duckdb as engine
+        table = nf.PrefixTable({"10.0.0.0/8": "office"})
+        ask = "SELECT ip_{}(ip) FROM (VALUES ('10.0.0.1'), ('::1')) t(ip)"
+
+        def says(con):
+            gc.collect()
+            for name in ("kind", "is_global"):
+                print(con.execute(ask.format(name)).fetchall()[0][0])
+            try:
+                print(con.execute(ask.format("lookup")).fetchall()[0][0])
+            except duckdb.Error as error:
+                print("register it again" in str(error))
+
+        con = duckdb.connect()
+        cursor = con.cursor()
+        engine.register(cursor, table)
+        cursor.close()
+        says(con)
+        engine.register(con, table)
+        says(con)
+        con.begin()
+        engine.register(con, table)
+        con.rollback()
+        says(con)
+    """
+    run = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True)
+    assert (run.returncode, run.stderr) == (0, "")
+    assert run.stdout.split() == ["private", "False", "True", "private", "False", "office", "private", "False", "True"]
+
+
 # --- memory ---
 
 
@@ -240,8 +414,20 @@ def test_columns_that_do_not_do(con: Any) -> None:
 def test_values_without_a_column(con: Any) -> None:
     with pytest.raises(TypeError, match="have no Arrow column"):
         engine.classify(relation_of(con, ["::1"]), "ip", cases.NO_COLUMN)
+    with pytest.raises(TypeError, match="table is dict; wanted a PrefixTable"):
+        engine.classify(relation_of(con, ["::1"]), "ip", {"::/0": 1})  # type: ignore[arg-type]
+
+
+def test_a_table_that_does_not_do_changes_nothing(con: Any) -> None:
+    for wrong, error in ((cases.NO_COLUMN, "have no Arrow column"), ([], "table is list; wanted a PrefixTable")):
+        with pytest.raises(TypeError, match=error):
+            engine.register(con, wrong)  # type: ignore[arg-type]
+        with pytest.raises(duckdb.CatalogException, match="ip_kind"):
+            con.execute("SELECT ip_kind('10.0.0.1')")
+    engine.register(con, FIRST)
     with pytest.raises(TypeError, match="have no Arrow column"):
         engine.register(con, cases.NO_COLUMN)
+    assert lookups(con) == ["private", "first"]
 
 
 def test_errors_of_the_relation_come_through(con: Any) -> None:

@@ -122,6 +122,7 @@ LOOKUP_DTYPES = {
     "numbers": "Int64",
     "floats": "Float64",
     "int8": "Int8",
+    "uint64": "UInt64",
     "bool": "boolean",
     "bytes": "category",
     "text or None": "category",
@@ -140,6 +141,15 @@ def test_lookup(name: str, dtype: Any) -> None:
         assert values.dtype == LOOKUP_DTYPES[name]
         assert listed(values) == cases.found(texts, table)
         assert same_rows(values, series)
+
+
+@pytest.mark.parametrize("table", [cases.HOLES, cases.COUNTS], ids=["text", "numbers"])
+def test_values_of_none_are_na(table: nf.PrefixTable) -> None:
+    assert listed(series_of(["10.0.0.1", "8.8.8.8", "::1"]).netfast.lookup(table)) == [
+        table.exact("10.0.0.0/8"),
+        None,
+        None,
+    ]
 
 
 def test_lookup_of_half_floats() -> None:
@@ -249,6 +259,24 @@ def test_look_ups_of_many_values() -> None:
         assert listed(made) == [None, f"site {values - 1}", "site 1"]
 
 
+def test_look_ups_share_their_categories() -> None:
+    """They are made once a table, and go with it."""
+    table = nf.PrefixTable({"10.0.0.0/8": "office", "8.0.0.0/8": "branch"})
+    kept = len(netfast.engines.pandas._category_of)
+    first, second = (series_of(["10.0.0.1", "8.8.8.8"]).netfast.lookup(table) for _ in range(2))
+    assert first.cat.categories is second.cat.categories
+    renamed = first.cat.rename_categories({"office": "home"})
+    first.iloc[1] = "office"
+    assert [renamed.tolist(), first.tolist(), second.tolist()] == [
+        ["home", "branch"],
+        ["office"] * 2,
+        ["office", "branch"],
+    ]
+    assert len(netfast.engines.pandas._category_of) == kept + 1
+    del table
+    assert len(netfast.engines.pandas._category_of) == kept
+
+
 def test_results_go_on_in_pandas() -> None:
     frame = pd.DataFrame({"ip": ["10.0.0.1", "8.8.8.8", "10.0.0.2", None], "bytes": [1, 2, 3, 4]})
     frame["kind"] = frame["ip"].netfast.kind()
@@ -321,6 +349,21 @@ def test_foreign_types(series: Any) -> None:
 def test_values_without_a_column() -> None:
     with pytest.raises(TypeError, match="have no Arrow column"):
         series_of(["10.0.0.1"]).netfast.lookup(cases.NO_COLUMN)
+
+
+@pytest.mark.parametrize("wrong", [["10.0.0.0/8"], {"10.0.0.0/8": 1}, "10.0.0.0/8", None])
+def test_what_is_no_table(wrong: Any) -> None:
+    of = series_of(["10.0.0.1"]).netfast
+    name = type(wrong).__name__
+    with pytest.raises(TypeError, match=f"^table is {name}; wanted a PrefixTable$"):
+        of.lookup(wrong)
+    with pytest.raises(TypeError, match=f"^prefixes is {name}; wanted a PrefixSet or a PrefixTable$"):
+        of.contains(wrong)
+
+
+def test_a_set_has_no_values() -> None:
+    with pytest.raises(TypeError, match=r"^table is PrefixSet; wanted a PrefixTable$"):
+        series_of(["10.0.0.1"]).netfast.lookup(cases.SET)
 
 
 def test_a_frame_has_no_addresses() -> None:

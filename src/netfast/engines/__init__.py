@@ -6,6 +6,8 @@ needs the engine it is named after.  Everywhere the methods have the same names 
 
 from importlib import import_module
 
+from netfast import PrefixSet, PrefixTable
+
 # The columns of `netfast.Classification` that are true or false.
 FLAGS = (
     "is_private",
@@ -43,3 +45,33 @@ def needs(package: str, extra: str) -> None:
             raise
         message = f"netfast.engines.{extra} needs {package}: pip install 'netfast[{extra}]'"
         raise ImportError(message, name=package) from None
+
+
+def needs_table(table: object) -> None:
+    """Check what an adapter is to look up in.
+
+    Raises:
+        TypeError: it is no `netfast.PrefixTable`.
+
+    Example:
+        >>> needs_table(["10.0.0.0/8"])
+        Traceback (most recent call last):
+        TypeError: table is list; wanted a PrefixTable
+    """
+    if not isinstance(table, PrefixTable):
+        raise TypeError(f"table is {type(table).__name__}; wanted a PrefixTable")
+
+
+def needs_prefixes(prefixes: object) -> None:
+    """Check what an adapter is to ask for membership.
+
+    Raises:
+        TypeError: it is neither a `netfast.PrefixSet` nor a `netfast.PrefixTable`.
+
+    Example:
+        >>> needs_prefixes(["10.0.0.0/8"])
+        Traceback (most recent call last):
+        TypeError: prefixes is list; wanted a PrefixSet or a PrefixTable
+    """
+    if not isinstance(prefixes, (PrefixSet, PrefixTable)):
+        raise TypeError(f"prefixes is {type(prefixes).__name__}; wanted a PrefixSet or a PrefixTable")

@@ -18,7 +18,7 @@ import numpy as np
 import netfast as nf
 from netfast.registry import CLASS_OF_CODE, CLASSES
 
-from . import needs
+from . import needs, needs_prefixes, needs_table
 
 needs("pyarrow", "arrow")
 
@@ -106,16 +106,19 @@ def lookup(
     unwrap: bool = False,
     threads: int | None = None,
 ) -> Any:
-    """The value of the longest prefix that holds each address, null where none does; types as of `netfast.Matches`.
+    """The value of the longest prefix that holds each address, of a type as of `netfast.Matches`.
+
+    Null where no prefix holds it or its value is None.
 
     Raises:
-        TypeError: the table's values are neither numbers of one type nor text nor bytes.
+        TypeError: it is no table, or its values are neither numbers of one type nor text nor bytes.
 
     Example:
         >>> import netfast as nf, pyarrow as pa, netfast.engines.arrow as nfa
         >>> nfa.lookup(pa.array(["10.1.2.3", "8.8.8.8"]), nf.PrefixTable({"10.0.0.0/8": 64512})).to_pylist()
         [64512, None]
     """
+    needs_table(table)
     return _mapped(addresses, column, lambda rows: pa.array(table.lookup(rows, unwrap=unwrap, threads=threads)))
 
 
@@ -127,7 +130,17 @@ def contains(
     unwrap: bool = False,
     threads: int | None = None,
 ) -> Any:
-    """bool: whether a set or table of prefixes holds each address; False where a text is no address."""
+    """bool: whether a set or table of prefixes holds each address; False where a text is no address.
+
+    Raises:
+        TypeError: it is neither.
+
+    Example:
+        >>> import netfast as nf, pyarrow as pa, netfast.engines.arrow as nfa
+        >>> nfa.contains(pa.array(["10.1.2.3", "8.8.8.8", None]), nf.PrefixSet(["10.0.0.0/8"])).to_pylist()
+        [True, False, None]
+    """
+    needs_prefixes(prefixes)
 
     def one(rows: Any) -> Any:
         parsed = nf.parse(rows, threads=threads)  # which knows the nulls; the text is read once
@@ -175,8 +188,9 @@ def classify_reader(
     Args:
         reader: a `pyarrow.RecordBatchReader`, or any object with `__arrow_c_stream__`.
         column: the column of addresses.
-        table: whose values become the column `label`, as `lookup` gives them; but text of which a table has more than
-            4,096 is no dictionary, which many readers would go through with every batch.
+        table: whose values become the column `label`, as `lookup` gives them (null where no prefix holds the address
+            or its value is None); but text of which a table has more than 4,096 is no dictionary, which many readers
+            would go through with every batch.
         prefix: goes before the names of the new columns.
         unwrap, threads: as for `netfast.classify`; threads are for large batches.
 
@@ -186,7 +200,7 @@ def classify_reader(
     Raises:
         KeyError: there is no such column, or there are several.
         ValueError: the stream has a column of a new one's name; a prefix helps.
-        TypeError: the column holds no addresses, or the table's values have no Arrow column.
+        TypeError: the column holds no addresses, or `table` is no table, or its values have no Arrow column.
 
     Example:
         >>> import pyarrow as pa, netfast.engines.arrow as nfa
@@ -194,6 +208,8 @@ def classify_reader(
         >>> reader.read_all().select(["ip", "ip_kind"]).to_pylist()
         [{'ip': '10.0.0.1', 'ip_kind': 'private'}]
     """
+    if table is not None:
+        needs_table(table)
     if not isinstance(reader, pa.RecordBatchReader):
         reader = pa.RecordBatchReader.from_stream(reader)
     place = _place(reader.schema, column)
@@ -218,6 +234,20 @@ def classify_reader(
             yield pa.RecordBatch.from_arrays([*batch.columns, *new], schema=schema)
 
     return pa.RecordBatchReader.from_batches(schema, batches())
+
+
+# --- for engines that take no dictionaries, or are slow with them -----------------------------------------------------
+
+
+def decoded(values: Any) -> Any:
+    """An array without its dictionary, as the values themselves; any other array as it is.
+
+    Example:
+        >>> import pyarrow as pa, netfast.engines.arrow as nfa
+        >>> str(nfa.decoded(nfa.kind(pa.array(["10.0.0.1"]))).type)
+        'string'
+    """
+    return values.cast(values.type.value_type) if pa.types.is_dictionary(values.type) else values
 
 
 # --- how it is done ---------------------------------------------------------------------------------------------------
@@ -267,9 +297,9 @@ def _place(schema: Any, column: str | None) -> int:
 
 def _small(values: Any) -> Any:
     """Without their dictionary, if it is large, or empty, which DuckDB 1.4 does not survive."""
-    if not pa.types.is_dictionary(values.type) or 0 < len(values.dictionary) <= _MOST_IN_DICTIONARY:
+    if pa.types.is_dictionary(values.type) and 0 < len(values.dictionary) <= _MOST_IN_DICTIONARY:
         return values
-    return values.cast(values.type.value_type)
+    return decoded(values)
 
 
 def _batch(classification: nf.Classification) -> Any:

@@ -12,13 +12,14 @@ Example:
 from __future__ import annotations
 
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
 import netfast as nf
 from netfast.registry import CLASS_OF_CODE, CLASSES, KIND_OF_CODE
 
-from . import needs
+from . import needs, needs_prefixes, needs_table
 
 needs("pandas", "pandas")
 
@@ -127,13 +128,13 @@ class AddressAccessor:
         return pd.DataFrame(columns, index=self._series.index, copy=False)
 
     def lookup(self, table: nf.PrefixTable, *, unwrap: bool = False) -> Any:
-        """The value of the longest prefix that holds each address, NA where there is none.
+        """The value of the longest prefix that holds each address, NA where no prefix does or its value is None.
 
         Text and bytes are a category of the table's values (wants PyArrow); numbers are Int64, Float64, boolean and so
         on, of the table's own width.
 
         Raises:
-            TypeError: the table's values are neither numbers of one type nor text nor bytes.
+            TypeError: it is no table, or its values are neither numbers of one type nor text nor bytes.
 
         Example:
             >>> import netfast as nf, pandas as pd, netfast.engines.pandas
@@ -141,13 +142,24 @@ class AddressAccessor:
             >>> pd.Series(["10.1.2.3", "8.8.8.8"]).netfast.lookup(table).tolist()
             [64512, <NA>]
         """
+        needs_table(table)
         matches = table.lookup(_addresses(self._series), unwrap=unwrap)
         if isinstance(table.lookup([]).values(), np.ndarray):
             return self._like(_nullable(matches.values(default=0), matches.index < 0))
         return self._like(_from_arrow(matches))
 
     def contains(self, prefixes: nf.PrefixSet | nf.PrefixTable, *, unwrap: bool = False) -> Any:
-        """boolean: whether a set or table of prefixes holds each address; False where a text is no address."""
+        """boolean: whether a set or table of prefixes holds each address; False where a text is no address.
+
+        Raises:
+            TypeError: it is neither.
+
+        Example:
+            >>> import netfast as nf, pandas as pd, netfast.engines.pandas
+            >>> pd.Series(["10.1.2.3", "8.8.8.8"]).netfast.contains(nf.PrefixSet(["10.0.0.0/8"])).tolist()
+            [True, False]
+        """
+        needs_prefixes(prefixes)
         parsed = nf.parse(_addresses(self._series))  # which knows the nulls; the text is read once
         return self._like(_nullable(prefixes.contains(parsed, unwrap=unwrap), parsed.null))
 
@@ -240,10 +252,22 @@ def _from_arrow(matches: nf.Matches) -> Any:
     null = values.is_null().to_numpy(zero_copy_only=False)
     if not pa.types.is_dictionary(values.type):
         return _nullable(values.fill_null(0).to_numpy(zero_copy_only=False), null)
-    categories = values.dictionary.to_pandas()
+    dtype = _category(matches._table._lookup, values.dictionary)
     codes = np.frombuffer(values.indices.buffers()[1], np.int32, len(null))  # fill_null takes three times as long
-    codes = codes.astype(np.min_scalar_type(-1 - len(categories)))
-    return pd.Categorical.from_codes(_masked(codes, null), categories=categories, validate=False)
+    codes = codes.astype(np.min_scalar_type(-1 - len(dtype.categories)))
+    return pd.Categorical.from_codes(_masked(codes, null), dtype=dtype, validate=False)
+
+
+# As long as what finds in the table: to make the categories of a large table takes longer than many a look-up.
+_category_of: WeakKeyDictionary[Any, Any] = WeakKeyDictionary()
+
+
+def _category(lookup: Any, values: Any) -> Any:
+    """The type of a category of a table's values."""
+    dtype = _category_of.get(lookup)
+    if dtype is None:
+        dtype = _category_of[lookup] = pd.CategoricalDtype(values.to_pandas())
+    return dtype
 
 
 def _masked(codes: Any, null: Any) -> Any:

@@ -28,7 +28,7 @@ from ..prefix_sets import PrefixSet
 from ..prefix_values import OBJECTS, Values
 from ..prefixes import PrefixTable
 from ..registry import BLOCKS, CLASS_OF_CODE, CLASSES, IS_GLOBAL, KIND_OF_CODE, KINDS
-from . import FLAGS, needs
+from . import FLAGS, needs, needs_prefixes, needs_table
 
 needs("polars", "polars")
 
@@ -312,12 +312,8 @@ class AddressExpressions:
             >>> pl.Series(["10.1.2.3", "8.8.8.8"]).netfast.contains(office).to_list()
             [True, False]
         """
-        if isinstance(prefixes, PrefixSet):
-            lookup = prefixes._table()
-        elif isinstance(prefixes, PrefixTable):
-            lookup = prefixes._lookup
-        else:
-            raise TypeError(f"prefixes is {type(prefixes).__name__}; wanted a PrefixSet or a PrefixTable")
+        needs_prefixes(prefixes)
+        lookup = prefixes._table() if isinstance(prefixes, PrefixSet) else prefixes._lookup
         return self._find(prefixes, _found_in(lookup, None), unwrap)
 
     def lookup(self, table: PrefixTable, *, unwrap: bool = False) -> pl.Expr:
@@ -335,8 +331,7 @@ class AddressExpressions:
             >>> pl.Series(["10.1.2.3", "8.8.8.8"]).netfast.lookup(table).to_list()
             [64512, None]
         """
-        if not isinstance(table, PrefixTable):
-            raise TypeError(f"table is {type(table).__name__}; wanted a PrefixTable")
+        needs_table(table)
         return self._find(table, _found_in(table._lookup, table._values), unwrap)
 
     def _flag(self, flag: str, unwrap: bool) -> pl.Expr:
