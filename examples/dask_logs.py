@@ -2,8 +2,9 @@
 
     python dask_logs.py logs/*.log.gz
 
-It runs in threads, for the kernels let go of the interpreter's lock; on a cluster, make a `distributed.Client` first:
-the workers read the files themselves, so each must see them under the same name.  pip install netfast dask
+It runs in threads, for the kernels let go of the interpreter's lock.  On a cluster, make a `distributed.Client` first,
+which Dask then takes: the workers read the files themselves, so each must see them under the same name.
+pip install netfast dask
 """
 
 from __future__ import annotations
@@ -19,10 +20,11 @@ def main() -> None:
     logs = arguments().log
     import dask
 
+    # No scheduler is named: Dask's own choice for these is the client's, if there is one, and threads otherwise.
     summaries = [dask.delayed(nf.summarize)(os.path.abspath(path), threads=1) for path in logs]
     counts: Counter[str] = Counter()
     troubles = []
-    for found in dask.compute(*summaries, scheduler="threads"):
+    for found in dask.compute(*summaries):
         counts.update(found.by_kind)
         troubles += found.errors
     for kind, count in counts.most_common():

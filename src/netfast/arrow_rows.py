@@ -10,16 +10,16 @@ import io
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
-from itertools import chain
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from .arrow_files import joined, numbers_of, parts, texts, texts_of
+from .arrow_columns import addresses_of, joined, numbers_of, texts_of
+from .arrow_files import opened_log, parts
 from .labels import Labels
 from .logs import Boundary, Search
 from .registry import BLOCKS, CLASS_OF_CODE, CLASSES, KIND_OF_CODE, KINDS
 from .reports import RowStyle, row_style
-from .sources import CHUNK, Ahead, opened, pieces
-from .threads import in_order, thread_count
+from .sources import BAD_INPUT, CHUNK, Ahead, more_parts, pieces, trouble
+from .threads import from_thread, in_order, thread_count
 
 if TYPE_CHECKING:
     import numpy as np
@@ -52,10 +52,18 @@ def rows_of_text(
     versions: Iterable[int] = (4, 6),
     **how: Any,
 ) -> Iterator[Rows]:
-    """The addresses of a log; arguments are those of `scan`."""
+    """The addresses of a log; arguments are those of `scan`.
+
+    Raises:
+        OSError, EOFError: as `scan`.  ValueError: an argument is out of range, or the source is Parquet or Arrow.
+
+    Example:
+        >>> [(rows.line.tolist(), rows.address.to_pylist()) for rows in rows_of_text([b"from 10.0.0.1\\nand ::1"])]
+        [([1, 2], [b'10.0.0.1', b'::1'])]
+    """
     search = Search(boundary, versions, **how)
-    labels = None if table is None else Labels(table)
-    with opened(source) as file:
+    labels = None if table is None else Labels(table, counted=False)
+    with opened_log(source) as file:
         yield from rows_of_file(file, search, labels)
 
 
@@ -96,7 +104,15 @@ def rows_of_column(
     """The addresses in a column of a Parquet or Arrow file.
 
     Raises:
-        ValueError: the file is damaged, has no such column, or it cannot hold addresses.
+        ValueError: the file is damaged, has no such column, or it cannot hold addresses.  Of a damaged file this comes
+        last, behind the rows of every row group that is whole (of Arrow, of those in front of the damage).
+
+    Example:
+        >>> import os, pyarrow as pa, pyarrow.parquet as pq, tempfile
+        >>> path = os.path.join(tempfile.mkdtemp(), "flows.parquet")
+        >>> pq.write_table(pa.table({"ip": ["10.0.0.1", None, "::1"]}), path)
+        >>> [(rows.line.tolist(), rows.address.to_pylist()) for rows in rows_of_column(path, "ip")]
+        [([1, 3], [b'10.0.0.1', b'::1'])]
     """
     find = _finder(table, versions)
     return in_order(find, _numbered(path, column), _threads(path))
@@ -104,10 +120,26 @@ def rows_of_column(
 
 def _numbered(path: Any, column: str) -> Iterator[tuple[int, Any]]:
     """The rows of a column some at a time, and the number of the first of them."""
+    numbered = _numbered_here(path, column)
+    return numbered if isinstance(path, Ahead) else from_thread(numbered)
+
+
+def _numbered_here(path: Any, column: str) -> Iterator[tuple[int, Any]]:
+    failures: list[Exception] = []
     first = 1
-    for array in chain.from_iterable(part.arrays() for part in parts(path, column)):
-        yield first, array
-        first += len(array)
+    for part in parts(path, column):
+        if part.first is None and failures:
+            break  # nobody knows how many rows were lost
+        first = part.first or first
+        try:
+            for array in part.arrays():
+                yield first, array
+                first += len(array)
+        except BAD_INPUT as error:
+            failures.append(error)
+    if failures:
+        told = trouble("", failures[0])[len(": ") :]
+        raise ValueError(told + more_parts(len(failures) - 1)) from failures[0]
 
 
 def _threads(path: Any) -> int:
@@ -128,7 +160,7 @@ def _finder(table: PrefixTable | None, versions: Iterable[int]) -> Callable[[tup
         parsed = parse(array, threads=1)
         kept = wanted[parsed.version].nonzero()[0]
         match = None if table is None else table.lookup(parsed, threads=1).index
-        address, codes = texts(array, parsed), parsed.classify().codes
+        address, codes = addresses_of(array, parsed), parsed.classify().codes
         if len(kept) < len(array):
             address, codes = address.take(numbers_of(kept)), codes[kept]
             match = None if match is None else match[kept]
@@ -150,11 +182,23 @@ def column_rows(
     table: PrefixTable | None = None,
     versions: Iterable[int] = (4, 6),
 ) -> None:
-    """Write a row an address of a column, as `netfast.reports.extract_rows` does for logs."""
+    """Write a row an address of a column, as `netfast.reports.extract_rows` does for logs.
+
+    Raises:
+        ValueError: as `rows_of_column`, and likewise behind what could be written.
+
+    Example:
+        >>> import os, pyarrow as pa, pyarrow.parquet as pq, sys, tempfile
+        >>> path = os.path.join(tempfile.mkdtemp(), "flows.parquet")
+        >>> pq.write_table(pa.table({"ip": ["10.0.0.1", None, "::1"]}), path)
+        >>> column_rows(path, lambda rows: print(bytes(rows).decode(), end=""), "ip")
+        1,,10.0.0.1,4,private,A,10.0.0.0/8
+        3,,::1,6,loopback,,::1/128
+    """
     import pyarrow as pa
 
     style = row_style(format, name)
-    labels = None if table is None else Labels(table)
+    labels = None if table is None else Labels(table, counted=False)
     tails = texts_of([tail if labels else tail + style.end for tail in style.tails])
     middle = style.mid_offset + style.nothing + style.mid_address
     find = _finder(table, versions)
@@ -164,7 +208,7 @@ def column_rows(
         line = numbers_of(rows.line).cast(pa.large_string())
         columns = [style.lead, line, middle, _inside(rows.address, style), tails.take(numbers_of(rows.codes))]
         if labels and rows.match is not None:
-            numbers, places = _distinct(rows.match)
+            numbers, places = distinct_numbers(rows.match)
             ends = texts_of([style.labels(*labels.of(number)) + style.end for number in numbers])
             columns.append(ends.take(places))
         return joined(*columns)
@@ -186,8 +230,8 @@ def _inside(address: Any, style: RowStyle) -> Any:
     return pc.replace_with_mask(address, zoned, texts_of(shown).cast(pa.large_binary()))
 
 
-def _distinct(match: NDArray[np.int32]) -> tuple[list[int], Any]:
-    """The different numbers, and the place of each row's among them."""
+def distinct_numbers(match: NDArray[np.int32]) -> tuple[list[int], Any]:
+    """The different numbers, and the place of each row's among them, as an Arrow column."""
     import numpy as np
 
     numbers, places = np.unique(match, return_inverse=True)
@@ -202,6 +246,15 @@ class Writer:
     by an exception, it does not look whole.
 
     kind, class, block and file are dictionaries, which Parquet's readers see as text.
+
+    Example:
+        >>> import io, pyarrow.parquet as pq
+        >>> file = io.BytesIO()
+        >>> with Writer(file.write, "parquet") as writer:
+        ...     for rows in rows_of_text([b"from 10.0.0.1\\nand ::1"]):
+        ...         writer.add(rows)
+        >>> pq.read_table(file).select(["address", "kind"]).to_pylist()
+        [{'address': '10.0.0.1', 'kind': 'private'}, {'address': '::1', 'kind': 'loopback'}]
     """
 
     def __init__(
@@ -211,13 +264,17 @@ class Writer:
         names: Sequence[str] | None = None,
         table: PrefixTable | None = None,
     ) -> None:
-        """format: "arrow" is Arrow IPC's file format, "stream" the other one.  names: of the files, if rows tell it."""
+        """format: "arrow" is Arrow IPC's file format, "stream" the other one.  names: of the files, if rows tell it.
 
-        self._labels = None if table is None else Labels(table)
+        Raises:
+            ImportError: PyArrow, or its part for Parquet, is not there.  What `write` raises, `add` and the end raise.
+        """
+        self._labels = None if table is None else Labels(table, counted=False)
         self._names = None if names is None else texts_of([_utf8(name) for name in names])
         self._kinds, self._classes = texts_of(KINDS), texts_of(CLASSES)
         self._blocks = texts_of([block.prefix for block in BLOCKS])
         self._waiting: list[Any] = []
+        self._rows = 0
         self.schema = self._batch(_none(self._labels), 0).schema
         self._sink = _Sink(write)
         self._writer = self._opened(format)
@@ -235,7 +292,8 @@ class Writer:
     def add(self, rows: Rows, file: int = 0) -> None:
         """file: the number of its name."""
         self._waiting.append(self._batch(rows, file))
-        if sum(map(len, self._waiting)) >= _TOGETHER:
+        self._rows += len(self._waiting[-1])
+        if self._rows >= _TOGETHER:
             self._write()
 
     def _write(self) -> None:
@@ -244,7 +302,9 @@ class Writer:
         if self._waiting:
             table = pa.Table.from_batches(self._waiting).combine_chunks()
             self._waiting.clear()
+            self._rows = 0
             self._writer.write_table(table)
+            self._sink.send()
 
     def _batch(self, rows: Rows, file: int) -> Any:
         import numpy as np
@@ -267,7 +327,7 @@ class Writer:
         columns["class"] = named(np.frombuffer(CLASS_OF_CODE, np.int8).take(codes), self._classes)
         columns["block"] = named(codes.astype(np.int16), self._blocks)
         if self._labels is not None and rows.match is not None:
-            numbers, places = _distinct(rows.match)
+            numbers, places = distinct_numbers(rows.match)
             told = [self._labels.of(number) if number >= 0 else (None, None) for number in numbers]
             columns["prefix"] = texts_of([prefix for prefix, _ in told]).take(places)
             columns["label"] = texts_of([label for _, label in told]).take(places)
@@ -280,10 +340,10 @@ class Writer:
         if kind is None:
             self._write()
             self._writer.close()
+            self._sink.send()
             return
-        self._sink.drop()
         with suppress(Exception):
-            self._writer.close()
+            self._writer.close()  # which writes an end that is not sent
 
 
 _IS_V6 = bytes(":" in block.prefix for block in BLOCKS)
@@ -304,22 +364,27 @@ def _utf8(name: str) -> str:
 
 
 class _Sink:
-    """What PyArrow takes for a file that can only be written."""
+    """What PyArrow takes for a file that can only be written.
+
+    It only collects: when a write fails, PyArrow goes on to write an end, with which half a file looks whole.
+    """
 
     closed = False
 
     def __init__(self, write: Callable[[Any], object]) -> None:
-        self._write: Callable[[Any], object] | None = write
+        self._write = write
+        self._held: list[bytes] = []
         self._size = 0
 
-    def drop(self) -> None:
-        """What comes now goes nowhere."""
-        self._write = None
-
     def write(self, data: bytes) -> None:
-        if self._write is not None:
-            self._write(data)
+        self._held.append(bytes(data))
         self._size += len(data)
+
+    def send(self) -> None:
+        """Passes on what has come."""
+        held, self._held = self._held, []
+        for data in held:
+            self._write(data)
 
     def tell(self) -> int:
         return self._size

@@ -16,13 +16,16 @@ if TYPE_CHECKING:
 
 
 class Labels:
-    """A table's values as text, each text once, and the number of the text of each prefix."""
+    """A table's values as text, each text once, and the number of the text of each prefix.
+
+    The numbers are for counts, and take 0.3 s and 80 MB for a million prefixes; where nothing is counted, all are 0.
+    """
 
     __slots__ = ("names", "table", "wanted")
 
-    def __init__(self, table: PrefixTable) -> None:
+    def __init__(self, table: PrefixTable, *, counted: bool = True) -> None:
         self.table = table
-        self.names, numbers = _numbered(table)
+        self.names, numbers = _numbered(table) if counted else ([""], bytes(4 * len(table)))
         self.wanted = _core.Labels(table._lookup.table4, table._lookup.table6, numbers, len(self.names))
 
     def no_counts(self) -> NDArray[np.uint64]:
@@ -59,6 +62,11 @@ class Labels:
             return "", ""
         return self.table.prefixes[match], label(self.table._values.one(match))
 
+    def text_of(self, match: int) -> str | None:
+        """The label of the prefix with this number; None for -1, and where the value is None."""
+        value = None if match < 0 else self.table._values.one(match)
+        return None if value is None else label(value)
+
 
 def label(value: Any) -> str:
     """A value as text: str as it is, numbers as Python writes them, all else as JSON."""
@@ -69,7 +77,7 @@ def label(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, default=str)
 
 
-def _numbered(table: PrefixTable) -> tuple[list[str], bytearray]:
+def _numbered(table: PrefixTable) -> tuple[list[str], bytes | bytearray]:
     """The texts of all values, and the number (int32) of that of each prefix."""
     values, codes = table._values.distinct()
     number_of: dict[str, int] = {}

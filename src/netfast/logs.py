@@ -28,12 +28,13 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from . import _core
 from .addresses import count_codes
-from .arrow_files import ColumnPart, file_format, parts
+from .arrow_files import ColumnPart, file_format, looked_into, opened_log, parts
 from .sources import (
     BAD_INPUT,
     CHUNK,
     Ahead,
     cut_at_lines,
+    more_parts,
     opened,
     opened_part,
     pieces,
@@ -375,7 +376,7 @@ class _Segment(NamedTuple):
 
     def opened(self) -> AbstractContextManager[Any]:
         if self.stop is None:
-            return opened(self.source)
+            return opened_log(self.source)
         return opened_part(self.source, self.start, self.stop)
 
 
@@ -398,12 +399,13 @@ class _Job:
         self.labels = None if table is None else _labels(table)
         self.by_label = self.labels.no_counts() if self.labels else None
         self.errors: list[tuple[str, str]] = []
+        self.more: dict[str, int] = {}  # by source: more parts of a column that there was trouble with
 
     def segments(self, source: Any, column: str | None) -> list[_Segment | ColumnPart]:
         """What is to be done about a source; nothing if there is trouble with it, which is noted."""
         try:
-            if column is not None and hasattr(source, "read"):
-                source = Ahead(source)
+            if column is not None:
+                source = looked_into(source)
             return [*parts(source, column)] if file_format(source) else [*_segments(source)]
         except BAD_INPUT as error:
             self.note(_Segment(source, 0, None), error)
@@ -435,10 +437,17 @@ class _Job:
 
     def note(self, segment: _Segment | ColumnPart, error: BaseException) -> None:
         name = source_name(segment.source)
-        entry = (name, trouble(name, error)[len(name) + 2 :])
         with self.lock:
-            if not segment.is_part or entry not in self.errors:  # once for all parts of a file
-                self.errors.append(entry)
+            if segment.is_part and name in self.more:
+                self.more[name] += isinstance(segment, ColumnPart)
+                return
+            if segment.is_part:
+                self.more[name] = 0
+            self.errors.append((name, trouble(name, error)[len(name) + 2 :]))
+
+    def told(self) -> list[tuple[str, str]]:
+        """The sources that there was trouble with, and what it was: one line for all parts of a file."""
+        return [(name, message + more_parts(self.more.get(name, 0))) for name, message in self.errors]
 
     def add(self, scanner: _core.Scanner, selects: bool) -> None:
         scanner.settle()
@@ -484,8 +493,8 @@ def summarize(
 
     Args:
         sources: a path or binary file, or a list of them; compressed ones are known by their magic bytes, and so are
-            the paths of Parquet and Arrow IPC files, which need PyArrow; with `column`, so are open files of Arrow's
-            stream format.
+            the paths of Parquet and Arrow IPC files, which need PyArrow; with `column`, so are open files and pipes of
+            Arrow's stream format.
         boundary, versions, first, field, sep, key: as for `scan`; of a column only `versions` says something.
         column: the column of Parquet and Arrow files that holds the addresses, one a row as `netfast.classify` takes
             them, such as "ip" or "client.ip" inside a struct.  Text among the sources is read as ever.
@@ -498,7 +507,7 @@ def summarize(
 
     Returns:
         A `LogSummary`.  A source that cannot be read, or not to its end, or that has no such column, is named in
-        `errors`; what was found before that counts.
+        `errors` once; what was found before that counts, and what is whole in its other parts.
 
     Raises:
         ValueError: an argument is out of range; ImportError: a source needs PyArrow, and there is none.
@@ -522,13 +531,18 @@ def summarize(
     total = _total(listed) if progress and not any(isinstance(part, ColumnPart) for part in todo) else None
     workers = min(len(todo), thread_count(threads, len(todo), 1))
     reports = _Reports(job, progress, total)
-    if workers <= 1:
+    if workers <= 1 and not any(map(_is_deaf, todo)):
         while todo:
             job.run(todo.popleft(), reports.tick)
     else:
         _run_threads(job, todo, workers, reports)
     reports.last()
     return _summary(job, top, started)
+
+
+def _is_deaf(part: _Segment | ColumnPart) -> bool:
+    """Whether Ctrl-C is not heard while some of it is read: a record batch of any size may be decompressed at once."""
+    return isinstance(part, ColumnPart) and not isinstance(part.source, Ahead)
 
 
 def _each_once(sources: list[Any]) -> list[Any]:
@@ -615,6 +629,6 @@ def _summary(job: _Job, top: int, started: float) -> LogSummary:
         by_label=job.labels.counted(job.by_label) if job.labels and job.by_label is not None else {},
         top_addresses=top_addresses,
         top_networks=top_networks,
-        errors=job.errors,
+        errors=job.told(),
         seconds=time.perf_counter() - started,
     )

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from . import _core, _tables
+from .arrow_files import opened_log
 from .errors import AddressError
 from .labels import Labels
 from .logs import Boundary, Search
@@ -108,6 +109,9 @@ def extract_rows(
 
     `name` adds a first column with the name of the file; `table` adds the longest prefix that holds the address and
     its value as text.  Other arguments are those of `scan`.
+
+    Raises:
+        OSError, EOFError: as `scan`.  ValueError: an argument is out of range, or the source is Parquet or Arrow.
     """
     style = row_style(format, name)
     labels = None if table is None else Labels(table)
@@ -115,7 +119,7 @@ def extract_rows(
     tails = [tail if labels else tail + style.end for tail in style.tails]
     tails += [b""] * (256 - len(tails))
     known: dict[int, bytes] = {}
-    with opened(source) as file:
+    with opened_log(source) as file:
         for hits in pieces(scanner, file):
             if hits:
                 ends = labels.each(scanner.matches(), style.labels, style.end, known) if labels else None

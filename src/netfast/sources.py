@@ -8,7 +8,7 @@ import os
 import stat
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from . import _core
@@ -26,7 +26,7 @@ _HEAD = 8  # that tell what a file is
 
 @contextmanager
 def opened(source: Any) -> Iterator[Any]:
-    """A path, binary file or iterable of chunks as a file with `readinto`, decompressed by its magic bytes.
+    """A path, binary file or iterable of chunks as `Ahead`, decompressed by its magic bytes.
 
     A file that was opened here is closed; one of the caller's is not.
     """
@@ -37,10 +37,10 @@ def opened(source: Any) -> Iterator[Any]:
         yield _decompressed(source if hasattr(source, "read") else _Chunks(source))
 
 
-def _decompressed(file: Any) -> Any:
+def _decompressed(file: Any) -> Ahead:
     ahead = Ahead(file)
     opener = _decompressor(ahead.head)
-    return _Decompressed(ahead, opener) if opener else ahead
+    return Ahead(_Decompressed(ahead, opener)) if opener else ahead
 
 
 @contextmanager
@@ -137,6 +137,11 @@ def trouble(name: str, error: BaseException) -> str:
     return f"{name}: {' '.join(str(error).split()) or type(error).__name__}"
 
 
+def more_parts(count: int) -> str:
+    """What is added to the trouble with a part of a file if there was trouble with so many others."""
+    return f" (and with {count:,} more of its parts)" if count else ""
+
+
 # --- kinds of files --------------------------------------------------------------------------------------------------
 
 
@@ -173,16 +178,22 @@ def _now(got: Any) -> Any:
 
 
 class Ahead(io.RawIOBase):
-    """A binary file whose first bytes have been read already, as `head`."""
+    """A binary file whose first bytes have been read already, as `head`.  It closes the file only if it is its own."""
 
-    def __init__(self, file: Any) -> None:
+    def __init__(self, file: Any, *, own: bool = False) -> None:
         self._read = getattr(file, "readinto1", None) or getattr(file, "readinto", None)
-        self._file = file
+        self._file, self._own = file, own
         self.name = source_name(file)
         self.head = self._next(_HEAD)
-        while 0 < len(self.head) < _HEAD and (more := self._next(_HEAD - len(self.head))):
-            self.head += more
+        with suppress(*BAD_INPUT):  # behind the first bytes; whoever reads on meets it again
+            while 0 < len(self.head) < _HEAD and (more := self._next(_HEAD - len(self.head))):
+                self.head += more
         self._left = self.head
+
+    def close(self) -> None:
+        if self._own:
+            self._file.close()
+            super().close()
 
     def _next(self, n: int) -> bytes:
         data = self._file.read(n)
@@ -204,15 +215,20 @@ class Ahead(io.RawIOBase):
 
 
 class Part:
-    """The rest of a plain file up to a number of bytes."""
+    """The rest of a file up to a number of bytes, of which `left` are still to come."""
 
     def __init__(self, file: Any, size: int) -> None:
         self._file = file
-        self._left = size
+        self.left = size
+
+    def read(self, size: int) -> bytes:
+        data: bytes = self._file.read(min(size, self.left))
+        self.left -= len(data)
+        return data
 
     def readinto(self, room: Any) -> int:
-        n: int = self._file.readinto(room[: self._left])
-        self._left -= n
+        n: int = self._file.readinto(memoryview(room)[: self.left])
+        self.left -= n
         return n
 
 

@@ -62,6 +62,49 @@ def in_ranges(
             raise
 
 
+def from_thread(items: Iterable[_Item]) -> Iterator[_Item]:
+    """The items, which a thread makes, one ahead.  So Ctrl-C is heard however long one takes.
+
+    The thread is a daemon, for which a process that ends does not wait.
+
+    Example:
+        >>> list(from_thread(range(3)))
+        [0, 1, 2]
+    """
+    import threading
+    from queue import Empty, SimpleQueue
+
+    made: SimpleQueue[tuple[bool, Any]] = SimpleQueue()  # an item, or with False what ended them
+    wanted: SimpleQueue[bool] = SimpleQueue()
+
+    def make() -> None:
+        try:
+            for item in items:
+                made.put((True, item))
+                if not wanted.get():
+                    return
+            made.put((False, None))
+        except BaseException as error:
+            made.put((False, error))
+
+    threading.Thread(target=make, daemon=True).start()
+    wanted.put(True)
+    try:
+        while True:
+            try:
+                more, item = made.get(timeout=SLICE)
+            except Empty:
+                continue
+            if not more:
+                break
+            wanted.put(True)
+            yield item
+    finally:
+        wanted.put(False)
+    if item is not None:
+        raise item
+
+
 def in_order(work: Callable[[_Item], _Made], items: Iterable[_Item], threads: int) -> Iterator[_Made]:
     """work(item) of each in order, `threads` of them at a time, and few ahead.  Threads live as long as the iterator.
 

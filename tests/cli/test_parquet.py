@@ -3,9 +3,11 @@
 import csv
 import io
 import json
+import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -246,6 +248,106 @@ def test_what_was_whole_of_a_damaged_file_counts(cli: Command, tmp_path: Path) -
     assert 30_000 < json.loads(run.out)["addresses"] < 45_000
 
 
+@pytest.mark.parametrize("format", ["csv", "parquet", "arrow"])
+def test_a_column_that_is_not_there_leaves_the_output_alone(
+    cli: Command, flows: Path, tmp_path: Path, format: str
+) -> None:
+    out = tmp_path / "out"
+    out.write_text("precious")
+    run = cli("extract", "--format", format, "--column", "typo", "-o", out, flows)
+    assert "it has no column 'typo'" in refused(run)
+    assert out.read_text() == "precious"
+
+
+@pytest.mark.parametrize("format", ["csv", "parquet", "arrow"])
+def test_output_that_is_the_input(flows: Path, format: str, tmp_path: Path) -> None:
+    before = flows.read_bytes()
+    options = [sys.executable, "-m", "netfast", "extract", "--format", format, "--column", "ip"]
+    for more in ([str(flows)], ["-"], ["-", "-o", str(flows)]):
+        with flows.open("rb") as stdin, flows.open("ab") as stdout:
+            done = subprocess.run(
+                [*options, *more], stdin=stdin, stdout=stdout, stderr=subprocess.PIPE, timeout=60, check=False
+            )
+        assert done.returncode == 2
+        assert done.stderr.count(b"it is also the output") == 1
+        assert flows.read_bytes() == before
+    log = tmp_path / "log"
+    log.write_text("10.0.0.1\n")
+    with log.open("rb") as stdin, log.open("ab") as stdout:
+        done = subprocess.run(
+            [*options, "-", str(flows)], stdin=stdin, stdout=stdout, stderr=subprocess.PIPE, timeout=60
+        )
+    assert done.stderr == b"netfast: (standard input): it is also the output\n"
+    out = tmp_path / "out"
+    out.write_text("old")
+    with flows.open("rb") as stdin:
+        done = subprocess.run([*options, "-o", str(out)], stdin=stdin, capture_output=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert out.stat().st_size > 100
+
+
+@pytest.mark.parametrize("command", ["classify", "extract"])
+def test_standard_input_is_called_so(flows: Path, command: str) -> None:
+    with flows.open("rb") as stdin:
+        done = subprocess.run(
+            [sys.executable, "-m", "netfast", command, "--column", "nope"],
+            stdin=stdin,
+            capture_output=True,
+            timeout=60,
+            check=False,
+        )
+    assert done.returncode == 2
+    assert done.stderr.startswith(b"netfast: (standard input): it has no column 'nope'")
+
+
+@pytest.mark.parametrize("data", [stream_of(pa.table({"ip": VALUES})), b"10.0.0.1\n" * 6], ids=["arrow", "text"])
+def test_standard_input_twice(cli: Command, flows: Path, data: bytes) -> None:
+    run = cli("classify", "--json", "--column", "ip", "-", flows, "-", stdin=data)
+    assert (run.code, run.err, json.loads(run.out)["addresses"]) == (0, "", 12)
+    run = cli("extract", "--column", "ip", "-", flows, "-", stdin=data)
+    assert (run.code, run.err, len(rows(run.out))) == (0, "", 12)
+
+
+@pytest.mark.parametrize("command", [("classify", "--json"), ("extract", "--json")])
+def test_pipes_with_names(cli: Command, flows: Path, tmp_path: Path, command: tuple[str, ...]) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    data = stream_of(pa.table({"ip": VALUES}))
+    threading.Thread(target=pipe.write_bytes, args=(data,), daemon=True).start()
+    run = cli(*command, "--column", "ip", pipe)
+    assert (run.code, run.err) == (0, "")
+    assert run.out.count("10.0.0.1") == (1 if command[0] == "classify" else 2)
+
+
+@pytest.mark.parametrize("command", ["classify", "extract"])
+def test_what_comes_from_a_pipe_is_not_taken_for_a_log(cli: Command, flows: Path, command: str) -> None:
+    run = cli(command, "--json", stdin=flows.read_bytes())
+    assert ", not text; --column" in refused(run)
+    assert "10.0.0.1" not in run.out
+
+
+@pytest.mark.parametrize("command", ["classify", "extract"])
+def test_folders_with_column(cli: Command, tmp_path: Path, command: str) -> None:
+    assert refused(cli(command, "--column", "ip", tmp_path)) == f"netfast: {tmp_path}: Is a directory\n"
+
+
+def test_pyarrow_leaves_ctrl_c_to_the_command(cli: Command, log: str, tmp_path: Path, monkeypatch: Any) -> None:
+    said: list[bool] = []
+    monkeypatch.setattr(pa, "enable_signal_handlers", said.append)
+    assert cli("extract", "--format", "parquet", "-o", tmp_path / "out", log).code == 0
+    assert said == [False]
+
+
+def test_a_broken_pyarrow_is_not_called_missing(netfast: Command, flows: Path, log: str, tmp_path: Path) -> None:
+    for broken in ("raise ImportError('no libarrow')", "import nowhere"):
+        (tmp_path / "pyarrow.py").write_text(broken)
+        env = {"PYTHONPATH": f"{tmp_path}:{':'.join(sys.path)}"}
+        for arguments in (("classify", "--column", "ip", flows), ("extract", "--format", "arrow", log)):
+            message = refused(netfast(*arguments, env=env))
+            assert "PyArrow is installed, but cannot be imported: " in message
+            assert "pip install" not in message
+
+
 @pytest.mark.parametrize("format", ["parquet", "arrow"])
 def test_tables_are_nothing_for_a_terminal(terminal: Command, log: str, format: str) -> None:
     run = terminal("extract", "--format", format, log)
@@ -291,7 +393,7 @@ def test_closed_pipe(start: Command, flows: Path, tmp_path: Path) -> None:
 
 
 def test_without_pyarrow(netfast: Command, flows: Path, log: str, tmp_path: Path) -> None:
-    (tmp_path / "pyarrow.py").write_text("raise ModuleNotFoundError('No module named pyarrow')\n")
+    (tmp_path / "pyarrow.py").write_text("raise ModuleNotFoundError('No module named pyarrow', name='pyarrow')\n")
     env = {"PYTHONPATH": f"{tmp_path}:{':'.join(sys.path)}"}
     for arguments in (
         ("classify", "--column", "ip", flows),

@@ -6,12 +6,14 @@ import bz2
 import doctest
 import gzip
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +22,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from pyspark import SparkFiles
-from pyspark.errors import AnalysisException, PythonException
+from pyspark.errors import AnalysisException, PySparkAttributeError, PythonException
 from pyspark.sql import functions as sf
 
 import netfast as nf
 import netfast.engines.spark as engine
 from engines import cases
 from engines.cases import each_column, each_table
+from netfast.logs import Search
 
 PATIENCE = 120.0  # seconds that an executor may take to come, or to be missed
 
@@ -165,6 +168,16 @@ def test_a_table_is_sent_once(spark: Any, tmp_path: Path) -> None:
     assert len(sent()) == before + 1
 
 
+def test_threads_that_register_tables_of_their_own(spark: Any) -> None:
+    tables = [nf.PrefixTable((f"10.{i}.{j}.0/24", n) for i in range(40) for j in range(256)) for n in range(8)]
+    for _ in range(3):
+        with ThreadPoolExecutor(len(tables)) as pool:
+            names = list(pool.map(partial(engine._shipped, spark), tables))
+        there = [nf.PrefixTable.load(SparkFiles.get(name)).get("10.1.1.1") for name in names]
+        assert there == list(range(len(tables)))
+        engine._SENT.clear()
+
+
 # --- logs -------------------------------------------------------------------------------------------------------------
 
 TEXT = (
@@ -242,8 +255,9 @@ def test_labels(spark: Any, log: Path, table: nf.PrefixTable) -> None:
     addresses = [address for _, _, address, *_ in found_in(log, TEXT)]
     assert [row["address"] for row in made] == addresses
     matched = table.lookup(addresses).prefixes()
-    assert [row["label"] is None for row in made] == [prefix is None for prefix in matched]
-    texts = {prefix: value for prefix, value in table.items() if isinstance(value, str)}
+    values = dict(table.items())
+    assert [row["label"] is None for row in made] == [values.get(prefix or "") is None for prefix in matched]
+    texts = {prefix: value for prefix, value in values.items() if isinstance(value, str)}
     assert all(row["label"] == texts[p] for row, p in zip(made, matched, strict=True) if p in texts)
 
 
@@ -251,6 +265,16 @@ def test_labels_of_any_values(spark: Any, log: Path) -> None:
     """Labels are text, as the summaries show them, also where no column of Arrow could hold the values."""
     labels = engine.classify_logs(spark, log, cases.NO_COLUMN).select("label").distinct().collect()
     assert sorted(label or "" for (label,) in labels) == ["", '["a", 1]']
+
+
+@pytest.mark.parametrize("table", [cases.HOLES, cases.COUNTS], ids=["text", "numbers"])
+def test_values_of_none_are_null(spark: Any, log: Path, table: nf.PrefixTable) -> None:
+    """As ip_lookup gives them."""
+    engine.register(spark, table)
+    made = engine.classify_logs(spark, log, table).selectExpr("address", "label", "ip_lookup(address) AS value")
+    rows = {row["address"]: (row["label"], row["value"]) for row in made.collect()}
+    assert rows["8.8.8.8"] == rows["8.8.4.4"] == (None, None)
+    assert rows["10.0.0.1"][0] == str(rows["10.0.0.1"][1])
 
 
 def test_many_files(spark: Any, tmp_path: Path) -> None:
@@ -295,6 +319,60 @@ def test_patterns(spark: Any, tmp_path: Path) -> None:
     assert names == [f"{tmp_path}/a.log", f"{tmp_path}/b.log"]
 
 
+def test_folders_that_a_pattern_matches(spark: Any, tmp_path: Path) -> None:
+    """Stand for their files, as folders do that are given by name; what is deeper is left out."""
+    for name in ("a.log", "b/one.log", "b/.hidden", "b/deeper/two.log", "c/empty"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"10.0.0.1" if name != "c/empty" else b"")
+    names = [name for name, *_ in rows_of(engine.classify_logs(spark, f"{tmp_path}/*"))]
+    assert names == [f"{tmp_path}/a.log", f"{tmp_path}/b/one.log"]
+
+
+def test_relative_paths(spark: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The workers are in another folder, and so is the driver when the result is asked for."""
+    (tmp_path / "logs").mkdir()
+    (tmp_path / "logs" / "a.log").write_bytes(TEXT)
+    monkeypatch.chdir(tmp_path)
+    frames = [engine.classify_logs(spark, path) for path in ("logs/a.log", "logs", "log*/*.log")]
+    monkeypatch.chdir("/")
+    for frame in frames:
+        assert rows_of(frame) == found_in("logs/a.log", TEXT)
+
+
+def test_a_task_a_partition(spark: Any, log: Path, tmp_path: Path) -> None:
+    """Its rows are in the order of the files and of the text, and each executor gets the list of pieces once."""
+    short = tmp_path / "short"
+    short.mkdir()
+    for number in range(30):
+        (short / f"{number:02}").write_bytes(b"8.8.8.8\n")
+    made = engine.classify_logs(spark, [log, short], block=100).select(sf.spark_partition_id(), "file", "position")
+    rows = [row[:] for row in made.collect()]
+    assert [row[1:] for row in rows] == [
+        *(row[:2] for row in found_in(log, TEXT)),
+        *((f"{short}/{number:02}", 0) for number in range(30)),
+    ]
+    partitions = [partition for partition, *_ in rows]
+    assert partitions == sorted(partitions)
+    assert len(set(partitions)) > 4
+
+
+def test_many_thousand_files(spark: Any) -> None:
+    """No task carries the whole list."""
+    files = [engine._File(f"logs/{n}", f"/logs/{n}", 1000, True, b"") for n in range(50_000)]
+    work = engine._shared_out(files, 4 << 30)
+    assert 10 < len(work) < 20
+
+    def named(batches: Iterator[Any]) -> Iterator[Any]:
+        for batch in batches:
+            paths = [piece["path"] for task in batch.column(0).to_pylist() for piece in task]
+            yield pa.RecordBatch.from_arrays([pa.array(paths, pa.binary()).cast(pa.string())], ["path"])
+
+    made = engine._tasks(spark, work).mapInArrow(named, "path string")
+    start = time.monotonic()
+    assert made.toArrow()["path"].to_pylist() == [file.path for file in files]
+    assert time.monotonic() - start < PATIENCE
+
+
 def test_addresses_of_files(spark: Any, log: Path, tmp_path: Path) -> None:
     """What PyArrow opens, as it would a file on S3 or HDFS."""
     packed = tmp_path / "access.log.gz"
@@ -318,6 +396,19 @@ def test_a_file_that_grows(spark: Any, log: Path) -> None:
     assert rows_of(made) == found_in(log, TEXT)
 
 
+def test_a_compressed_file_that_grows(spark: Any, tmp_path: Path) -> None:
+    """A member that is appended does not count; nor does one that is not yet whole."""
+    log = tmp_path / "log.gz"
+    log.write_bytes(gzip.compress(TEXT))
+    for more in (gzip.compress(b"9.9.9.9\n"), gzip.compress(b"9.9.9.9\n")[:-5]):
+        made = engine.classify_logs(spark, [log, log.as_uri()])
+        want = rows_of(made)
+        with log.open("ab") as file:
+            file.write(more)
+        assert rows_of(made) == want
+    assert want == [*found_in(log, TEXT + b"9.9.9.9\n"), *found_in(log.as_uri(), TEXT + b"9.9.9.9\n")]
+
+
 def test_more_than_a_batch(spark: Any, tmp_path: Path) -> None:
     line = b"10.0.0.1 - - " + b"x" * 80 + b"\n"
     log = tmp_path / "large.log"
@@ -325,6 +416,79 @@ def test_more_than_a_batch(spark: Any, tmp_path: Path) -> None:
     made = engine.classify_logs(spark, log, cases.TABLE, block=7_000_001)
     counts = made.groupBy("kind", "label").agg(sf.count("*"), sf.sum("position")).collect()
     assert [row[:] for row in counts] == [("private", "lab", 200_000, sum(range(0, len(line) * 200_000, len(line))))]
+
+
+# --- sessions of other kinds ---
+
+
+class Elsewhere:
+    """A session of Spark Connect, as far as it differs: it has no context, and sends files as artifacts."""
+
+    def __init__(self, spark: Any, *, is_stopped: bool = False) -> None:
+        self._spark = spark
+        self.is_stopped = is_stopped
+        self.session_id = "elsewhere"
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "sparkContext":
+            raise PySparkAttributeError(errorClass="JVM_ATTRIBUTE_NOT_SUPPORTED", messageParameters={"attr_name": name})
+        return getattr(self._spark, name)
+
+
+def test_a_session_without_a_context(spark: Any, log: Path) -> None:
+    session: Any = Elsewhere(spark)
+    assert rows_of(engine.classify_logs(session, log)) == found_in(log, TEXT)
+    table = nf.PrefixTable({"10.0.0.0/8": "sent as an artifact"})
+    for _ in range(2):
+        assert engine.classify_logs(session, log, table).first()["label"] == "sent as an artifact"
+
+
+def test_a_stopped_session_without_a_context(spark: Any, log: Path) -> None:
+    session: Any = Elsewhere(spark, is_stopped=True)
+    with pytest.raises(RuntimeError, match="the Spark session has been stopped"):
+        engine.classify_logs(session, log)
+
+
+def in_a_session(making: str, what: str, *arguments: object) -> str:
+    """What a program writes that has a session of its own."""
+    code = f"""
+import sys, netfast as nf
+from pyspark.sql import SparkSession
+import netfast.engines.spark as engine
+spark = SparkSession.builder.{making}.getOrCreate()
+table = nf.PrefixTable({{"10.0.0.0/8": "office"}})
+{what}
+spark.stop()
+for call in (lambda: engine.classify_logs(spark, sys.argv[1]), lambda: engine.register(spark)):
+    try:
+        call()
+    except RuntimeError as error:
+        print(error)
+"""
+    settings = {"PYSPARK_PYTHON": sys.executable, "SPARK_LOCAL_IP": "127.0.0.1"}
+    command = [sys.executable, "-c", code, *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, env={**os.environ, **settings})
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+STOPPED = "the Spark session has been stopped: make another one\n"
+
+
+def test_a_stopped_session(java: None, log: Path) -> None:
+    assert in_a_session("master('local[1]').config('spark.ui.enabled', 'false')", "", log) == STOPPED * 2
+
+
+def test_spark_connect(java: None, log: Path) -> None:
+    """A real server."""
+    what = """
+print([row[:] for row in engine.classify_logs(spark, sys.argv[1], table).select("position", "label").collect()])
+engine.register(spark, table)
+print(spark.sql("SELECT ip_kind('10.0.0.1'), ip_lookup('10.0.0.1')").first()[:])
+"""
+    want = [(row[1], "office" if row[2].startswith("10.") else None) for row in found_in(log, TEXT)]
+    answer = f"{want}\n('private', 'office')\n"
+    assert in_a_session("remote('local[1]')", what, log) == answer + STOPPED * 2
 
 
 # --- an executor is lost ----------------------------------------------------------------------------------------------
@@ -380,16 +544,41 @@ def test_a_lost_executor(spark: Any, tmp_path: Path) -> None:
 # --- errors -----------------------------------------------------------------------------------------------------------
 
 
-def test_without_pyspark() -> None:
-    code = "import sys; sys.modules['pyspark'] = None; import netfast.engines.spark"
+def last_words(code: str) -> str:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    message = "ImportError: netfast.engines.spark needs pyspark: pip install 'netfast[spark]'"
-    assert done.stderr.splitlines()[-1] == message
+    return done.stderr.splitlines()[-1]
+
+
+@pytest.mark.parametrize("package", ["pyspark", "pyarrow"])
+def test_without_a_package(package: str) -> None:
+    code = f"import sys; sys.modules[{package!r}] = None; import netfast.engines.spark"
+    assert last_words(code) == f"ImportError: netfast.engines.spark needs {package}: pip install 'netfast[spark]'"
+
+
+def test_an_old_pyspark() -> None:
+    """Before 4.1 there is no arrow_udf."""
+    code = (
+        "import pyspark, pyspark.sql.functions as functions; pyspark.__version__ = '4.0.1'; del functions.arrow_udf\n"
+        "import netfast.engines.spark"
+    )
+    wanted = "ImportError: netfast.engines.spark needs PySpark 4.1 or newer, not 4.0.1: pip install 'netfast[spark]'"
+    assert last_words(code) == wanted
 
 
 def test_values_without_a_column(spark: Any) -> None:
+    """Nothing is replaced then."""
+    engine.register(spark, cases.TABLE)
+    spark.udf.register("ip_kind", lambda ip: "mine")
     with pytest.raises(TypeError, match="have no Arrow column"):
         engine.register(spark, cases.NO_COLUMN)
+    assert spark.sql("SELECT ip_kind('10.0.0.1'), ip_lookup('10.0.0.1')").first()[:] == ("mine", "lab")
+
+
+@pytest.mark.parametrize("table", [["10.0.0.0/8"], nf.PrefixSet(["10.0.0.0/8"])], ids=["list", "set"])
+def test_what_is_no_table(spark: Any, log: Path, table: Any) -> None:
+    for call in (lambda: engine.register(spark, table), lambda: engine.classify_logs(spark, log, table)):
+        with pytest.raises(TypeError, match=r"wanted a PrefixTable"):
+            call()
 
 
 def test_columns_that_hold_no_addresses(spark: Any) -> None:
@@ -445,6 +634,65 @@ def test_files_that_are_gone(spark: Any, log: Path) -> None:
     log.unlink()
     with pytest.raises(PythonException, match=r"access\.log: No such file or directory"):
         made.collect()
+
+
+def shorter(path: Path) -> None:
+    os.truncate(path, path.stat().st_size - 1)
+
+
+def empty(path: Path) -> None:
+    os.truncate(path, 0)
+
+
+def replaced(path: Path) -> None:
+    """By a larger file of the same name, as a log is by its successor."""
+    new = path.with_name("new")
+    new.write_bytes(b"7.7.7.7\n" + path.read_bytes())
+    new.replace(path)
+
+
+def written_anew(path: Path) -> None:
+    """In place, and longer."""
+    path.write_bytes(path.read_bytes()[::-1] * 2)
+
+
+def changed_at_its_beginning(path: Path) -> None:
+    with path.open("r+b") as file:
+        file.write(b"20")
+
+
+@pytest.mark.parametrize(
+    ("change", "name", "form"),
+    [
+        *((change, "access.log", str) for change in (shorter, empty, replaced, written_anew, changed_at_its_beginning)),
+        *((change, "access.log.gz", str) for change in (shorter, replaced)),
+        *((shorter, name, Path.as_uri) for name in ("access.log", "access.log.gz")),
+    ],
+)
+def test_files_that_changed(spark: Any, tmp_path: Path, change: Any, name: str, form: Any) -> None:
+    """Some of a file, or of two files, would pass for the whole of one."""
+    path = tmp_path / name
+    text = TEXT * 30 + b"10.0.0.1\n"
+    path.write_bytes(gzip.compress(text) if name.endswith(".gz") else text)
+    made = engine.classify_logs(spark, form(path), columns=["kind"])
+    change(path)
+    with pytest.raises(PythonException, match=rf"{re.escape(name)}: it has become shorter or another file since"):
+        made.collect()
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_files_that_get_shorter_while_they_are_read(tmp_path: Path, packed: bool) -> None:
+    """They end where a line or a compressed member does, so that nothing else tells."""
+    path = tmp_path / "access.log"
+    text = b"".join(b"10.0.%d.%d %s\n" % (n >> 8, n & 255, os.urandom(300).hex().encode()) for n in range(20_000))
+    half = gzip.compress(text, 1) if packed else text
+    path.write_bytes(half * 2)
+    ((piece,),) = engine._shared_out([engine._file(str(path))], 1 << 30)
+    found = engine._found_in(piece, Search("word", (4, 6)), None, text=False)
+    next(found)
+    os.truncate(path, len(half))
+    with pytest.raises(OSError, match="it has become shorter or another file"):
+        list(found)
 
 
 def test_examples_of_docstrings(spark: Any) -> None:

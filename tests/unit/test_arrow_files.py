@@ -1,7 +1,11 @@
 """Columns of Parquet and Arrow files: every type, row by row what nf.classify says; formats; errors."""
 
+import gzip
 import io
+import os
 import random
+import sys
+import threading
 import tracemalloc
 from collections import Counter
 from collections.abc import Callable
@@ -15,7 +19,7 @@ import pytest
 
 import netfast as nf
 from netfast import arrow_files, arrow_rows
-from netfast.arrow_rows import Rows, rows_of_column, rows_of_text
+from netfast.arrow_rows import Rows, Writer, rows_of_column, rows_of_text
 from netfast.prefixes import PrefixTable
 
 TEXTS = [
@@ -258,6 +262,210 @@ def test_columns_of_the_same_name(tmp_path: Path) -> None:
     table = pa.table([pa.array(["1.2.3.4"]), pa.array(["::1"])], names=["ip", "ip"])
     write_file(table, tmp_path / "x")
     assert nf.summarize(tmp_path / "x", column="ip").errors[0][1] == "it has 2 columns 'ip'"
+
+
+def structs(*names: str) -> pa.Array:
+    """A column of a struct, whose members hold their numbers."""
+    return pa.StructArray.from_arrays([pa.array([f"10.0.0.{i}"]) for i, _ in enumerate(names)], list(names))
+
+
+@pytest.mark.parametrize("format", WRITERS)
+@pytest.mark.parametrize(
+    ("names", "columns", "wanted"),
+    [
+        (["client", "client"], [structs("ip"), structs("ip")], "client.ip"),
+        (["client", "client"], [structs("ip"), structs("port")], "client.ip"),
+        (["client", "x"], [structs("ip", "ip"), structs("x")], "client.ip"),
+        (["a.b", "a"], [structs("c"), structs("b.c")], "a.b.c"),
+    ],
+)
+def test_names_that_lead_to_two_places(
+    tmp_path: Path, format: str, names: list[str], columns: list[pa.Array], wanted: str
+) -> None:
+    WRITERS[format](pa.table([*columns, pa.array(["8.8.8.8"])], names=[*names, "last"]), tmp_path / "x")
+    found = nf.summarize(tmp_path / "x", column=wanted)
+    assert found.addresses == 0
+    assert "it has 2 columns" in found.errors[0][1]
+    assert nf.summarize(tmp_path / "x", column="last").addresses == 1
+
+
+@pytest.mark.parametrize("format", WRITERS)
+def test_text_that_is_no_utf8_is_a_row_without_an_address(tmp_path: Path, format: str) -> None:
+    for type in (pa.string(), pa.large_string()):
+        wide = pa.binary() if type == pa.string() else pa.large_binary()
+        texts = pa.array([b"10.0.0.1", b"caf\xe9", b"8.8.8.8"], wide)
+        column = pa.Array.from_buffers(type, 3, texts.buffers())
+        WRITERS[format](pa.table({"ip": column}), tmp_path / "x")
+        found = nf.summarize(tmp_path / "x", column="ip")
+        assert (found.lines, found.addresses, found.errors) == (3, 2, [])
+    if format != "parquet":
+        keys = pa.DictionaryArray.from_arrays(pa.array([2, 1, None, 0], pa.int8()), column)
+        WRITERS[format](pa.table({"ip": keys}), tmp_path / "x")
+        assert [text for part in rows_of_column(tmp_path / "x", "ip") for text in decoded(part)] == [
+            "8.8.8.8",
+            "10.0.0.1",
+        ]
+
+
+@pytest.mark.parametrize("format", ["arrow", "arrows"])
+def test_dictionaries_of_views(tmp_path: Path, format: str) -> None:
+    values = pa.array(["10.0.0.1", "2001:db8:aaaa:bbbb:cccc:dddd:eeee:ffff", "no"], pa.string_view())
+    column = pa.DictionaryArray.from_arrays(pa.array([1, None, 0, 2], pa.int8()), values)
+    WRITERS[format](pa.table({"ip": column}), tmp_path / "x")
+    found = nf.summarize(tmp_path / "x", column="ip")
+    assert (found.lines, found.addresses, found.errors) == (4, 2, [])
+
+
+def test_keys_outside_a_dictionary_are_told(tmp_path: Path) -> None:
+    column = pa.DictionaryArray.from_arrays(pa.array([0, 7], pa.int8()), pa.array(["::1"]), safe=False)
+    write_stream(pa.table({"ip": column}), tmp_path / "x")
+    found = nf.summarize(tmp_path / "x", column="ip")
+    assert (found.addresses, len(found.errors)) == (0, 1)
+
+
+def test_streams_one_behind_the_other(tmp_path: Path) -> None:
+    write_stream(pa.table({"ip": ["10.0.0.1", None]}), tmp_path / "a")
+    write_stream(pa.table({"n": [1, 2], "ip": pa.array(["::1", "8.8.8.8"]).dictionary_encode()}), tmp_path / "b")
+    both = (tmp_path / "a").read_bytes() + (tmp_path / "b").read_bytes()
+    path = tmp_path / "both"
+    path.write_bytes(both)
+    rows = [row for part in rows_of_column(path, "ip") for row in zip(part.line, decoded(part), strict=True)]
+    assert rows == [(1, "10.0.0.1"), (3, "::1"), (4, "8.8.8.8")]
+    for source in (path, io.BytesIO(both)):
+        found = nf.summarize(source, column="ip")
+        assert (found.lines, found.addresses, found.errors) == (4, 3, [])
+    found = nf.summarize(io.BytesIO(both + b"and more"), column="ip")
+    assert (found.addresses, len(found.errors)) == (3, 1)
+
+
+@pytest.mark.parametrize("text", [False, True])
+def test_a_named_pipe_is_opened_once(tmp_path: Path, text: bool) -> None:
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    write_stream(pa.table({"ip": TEXTS}), tmp_path / "x")
+    data = b"10.0.0.1 x\n" * 3 if text else (tmp_path / "x").read_bytes()
+    threading.Thread(target=path.write_bytes, args=(data,), daemon=True).start()
+    found = nf.summarize(path, column="ip")
+    assert (found.lines, found.errors) == (3 if text else len(TEXTS), [])
+
+
+@pytest.mark.parametrize("format", WRITERS)
+def test_what_is_no_text_is_not_searched(tmp_path: Path, format: str) -> None:
+    WRITERS[format](pa.table({"ip": ["10.0.0.1"]}), tmp_path / "x")
+    data = (tmp_path / "x").read_bytes()
+    (tmp_path / "gz").write_bytes(gzip.compress(data))
+    for source in (io.BytesIO(data), io.BytesIO(gzip.compress(data)), tmp_path / "gz"):
+        found = nf.summarize(source)
+        assert (found.addresses, found.lines) == (0, 0)
+        assert ", not text; --column" in found.errors[0][1]
+    with pytest.raises(ValueError, match="not text"):
+        list(rows_of_text(tmp_path / "gz"))
+
+
+def test_text_that_begins_like_parquet(tmp_path: Path) -> None:
+    (tmp_path / "x").write_bytes(b"PARENT 10.0.0.1\n")
+    for source in (tmp_path / "x", io.BytesIO(b"PARENT 10.0.0.1\n")):
+        assert nf.summarize(source).addresses == 1
+
+
+@pytest.mark.parametrize("dictionary", [False, True])
+def test_long_texts_are_read_few_at_a_time(tmp_path: Path, dictionary: bool) -> None:
+    texts = ["x" * 20_000] * 2_000 + ["10.0.0.1"]
+    pq.write_table(pa.table({"ip": texts}), tmp_path / "x", use_dictionary=dictionary)
+    sizes = [array.nbytes for part in arrow_files.parts(tmp_path / "x", "ip") for array in part.arrays()]
+    assert max(sizes) < 10 << 20
+    assert nf.summarize(tmp_path / "x", column="ip").addresses == 1
+
+
+@pytest.mark.parametrize("format", WRITERS)
+def test_small_batches_are_joined(tmp_path: Path, format: str) -> None:
+    WRITERS[format](pa.table({"ip": TEXTS * 200}), tmp_path / "x")
+    arrays = [array for part in arrow_files.parts(tmp_path / "x", "ip") for array in part.arrays()]
+    assert sum(map(len, arrays)) == 200 * len(TEXTS)
+    assert len(arrays) <= 64  # of 840 and more
+
+
+def test_rows_behind_damage_count_and_keep_their_numbers(tmp_path: Path) -> None:
+    path = tmp_path / "x"
+    texts = [f"10.0.{i >> 8}.{i & 255}" for i in range(10_000)]
+    pq.write_table(pa.table({"ip": texts}), path, row_group_size=1000, compression="none", use_dictionary=False)
+    metadata = pq.ParquetFile(path).metadata
+    data = bytearray(path.read_bytes())
+    for group in (3, 6):
+        at = metadata.row_group(group).column(0).data_page_offset
+        data[at : at + 12] = b"\xff" * 12
+    path.write_bytes(data)
+    left = [i for i in range(10_000) if i // 1000 not in (3, 6)]
+    for threads in (1, 3):
+        found = nf.summarize(path, column="ip", threads=threads)
+        ((name, message),) = found.errors
+        assert (name, found.addresses) == (str(path), len(left))
+        assert message.endswith("(and with 1 more of its parts)")
+    rows = []
+    with pytest.raises(ValueError, match="and with 1 more of its parts"):
+        for part in rows_of_column(path, "ip"):
+            rows += list(zip(part.line.tolist(), decoded(part), strict=True))
+    assert rows == [(i + 1, texts[i]) for i in left]
+
+
+@pytest.mark.parametrize("format", ["arrow", "arrows"])
+def test_large_batches_are_not_read_by_the_thread_that_hears_ctrl_c(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, format: str
+) -> None:
+    WRITERS[format](pa.table({"ip": TEXTS}), tmp_path / "x")
+    seen: list[threading.Thread] = []
+    slices = arrow_files._slices
+
+    def noted(*batch: Any) -> Any:
+        seen.append(threading.current_thread())
+        return slices(*batch)
+
+    monkeypatch.setattr(arrow_files, "_slices", noted)
+    nf.summarize(tmp_path / "x", column="ip", threads=1)
+    list(rows_of_column(tmp_path / "x", "ip"))
+    assert len(set(seen)) == 2
+    assert threading.main_thread() not in seen
+
+
+def test_pyarrow_without_parquet(write: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write(ip=TEXTS)
+    monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
+    found = nf.summarize(path, column="ip")
+    if found.errors:
+        assert "it cannot be read (import of pyarrow.parquet" in found.errors[0][1]
+    else:
+        assert path.read_bytes()[:4] != b"PAR1"
+
+
+# --- writing ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("format", ["parquet", "arrow"])
+@pytest.mark.parametrize("error", [KeyboardInterrupt, OSError, ValueError])
+def test_half_a_file_has_no_end(format: Any, error: type[BaseException]) -> None:
+    rows, *_ = rows_of_text([b"10.0.0.1 ::1 8.8.8.8\n" * 100])
+    for kth in range(1, 1000):
+        file, writes = io.BytesIO(), 0
+
+        def write(data: bytes) -> None:
+            nonlocal writes
+            writes += 1
+            if writes == kth:  # noqa: B023
+                file.write(data[: len(data) // 2])  # noqa: B023
+                raise error
+            file.write(data)  # noqa: B023
+
+        try:
+            with Writer(write, format) as writer:
+                for _ in range(4):
+                    writer.add(rows)
+                    writer._write()
+        except error:
+            with pytest.raises((pa.ArrowInvalid, OSError)):
+                pq.ParquetFile(file) if format == "parquet" else pa.ipc.open_file(file)
+        else:
+            break
+    assert 20 < kth < 999
 
 
 def test_views_of_nulls_lead_anywhere(tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ import pytest
 import netfast as nf
 import reference
 from netfast import scan
+from netfast.sources import Part, opened
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -530,3 +531,24 @@ def test_memory_stays_flat_over_what_a_small_file_unpacks_to() -> None:
     before = resident()
     assert found == sum(len(piece) for piece in scan(io.BytesIO(packed))) == 6_000_000
     assert resident() - before < 32 << 20
+
+
+def test_a_part_ends_where_it_shall() -> None:
+    """However it is read, also into a room that is cut by copying it."""
+    part = Part(io.BytesIO(b"0123456789"), 7)
+    room = bytearray(4)
+    assert (part.read(2), part.readinto(room), bytes(room), part.left) == (b"01", 4, b"2345", 1)
+    assert (part.readinto(memoryview(room)), bytes(room), part.left) == (1, b"6345", 0)
+    assert (part.read(3), part.readinto(room), part.left) == (b"", 0, 0)
+
+
+def test_a_part_of_a_file_that_is_shorter_has_something_left() -> None:
+    part = Part(io.BytesIO(b"0123"), 7)
+    assert (part.read(7), part.read(7), part.left) == (b"0123", b"", 3)
+
+
+@formats
+def test_a_part_is_decompressed_up_to_its_end(compress: Compress) -> None:
+    packed = compress(b"10.0.0.1")
+    with opened(Part(io.BytesIO(packed + compress(b"9.9.9.9")), len(packed))) as file:
+        assert file.read() == b"10.0.0.1"

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from netfast.threads import in_order, in_ranges
+from netfast.threads import from_thread, in_order, in_ranges
 
 
 @pytest.mark.parametrize("threads", [1, 2, 5])
@@ -83,3 +83,62 @@ def test_what_a_thread_raises_is_raised() -> None:
 
     with pytest.raises(TimeoutError, match="of the work"):
         in_ranges(work, 10, 2)
+
+
+# --- items from a thread ---------------------------------------------------------------------------------------------
+
+
+def test_items_from_a_thread_and_the_error_behind_them() -> None:
+    seen = []
+
+    def items() -> Iterator[int]:
+        for n in range(100):
+            seen.append(threading.current_thread())
+            yield n
+        raise ValueError("damaged")
+
+    made = from_thread(items())
+    assert [next(made) for _ in range(100)] == list(range(100))
+    with pytest.raises(ValueError, match="damaged"):
+        next(made)
+    assert set(seen).isdisjoint({threading.main_thread()})
+    assert list(from_thread([])) == []
+
+
+def test_a_thread_is_one_item_ahead_and_ends_with_who_asks() -> None:
+    closed = threading.Event()
+    seen = []
+
+    def items() -> Iterator[int]:
+        try:
+            for n in range(1000):
+                seen.append(n)
+                yield n
+        finally:
+            closed.set()
+
+    made = from_thread(items())
+    assert (next(made), next(made)) == (0, 1)
+    made.close()  # type: ignore[attr-defined]
+    assert closed.wait(10)
+    assert len(seen) <= 4
+
+
+def test_ctrl_c_is_heard_while_an_item_is_made() -> None:
+    go_on = threading.Event()
+
+    def items() -> Iterator[bool]:
+        yield go_on.wait(10)
+
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    timer = threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT))
+    start = time.monotonic()
+    try:
+        timer.start()
+        with pytest.raises(KeyboardInterrupt):
+            list(from_thread(items()))
+    finally:
+        timer.join()
+        signal.signal(signal.SIGINT, before)
+        go_on.set()
+    assert time.monotonic() - start < 1

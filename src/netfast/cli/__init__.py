@@ -23,7 +23,7 @@ CLOSED_PIPE = 141  # 128 + SIGPIPE
 
 COMMANDS = {
     "classify": "count and classify every address in logs",
-    "extract": "write a row for every address in logs (csv, jsonl)",
+    "extract": "write a row for every address in logs (csv, jsonl, parquet, arrow)",
     "grep": "print the lines that hold an address of a kind, class or prefix",
     "address": "explain an address as a textbook does",
     "sample": "write a realistic log to try things on",

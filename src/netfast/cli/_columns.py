@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Sequence
+from functools import cache
+from typing import Any
 
 from ._inputs import Input, is_empty, is_plain
 from ._options import Parser
@@ -36,7 +38,7 @@ def is_columnar(item: Input) -> bool:
 def with_columns(parser: Parser, options: argparse.Namespace, listed: Sequence[Input]) -> list[Input]:
     """The inputs, where standard input may be Arrow too; ends the command where they and --column do not go together,
     before anything is read."""
-    listed = [_looked_into(item, options.column) for item in listed]
+    listed = _looked_into_each(listed) if options.column is not None else [_named(item) for item in listed]
     columnar = [item for item in listed if is_columnar(item)]
     if columnar:
         check_pyarrow(parser)
@@ -47,29 +49,46 @@ def with_columns(parser: Parser, options: argparse.Namespace, listed: Sequence[I
     return listed
 
 
-def _looked_into(item: Input, column: str | None) -> Input:
-    if isinstance(item.source, str):
+def _named(item: Input) -> Input:
+    """Standard input by a path if it is a Parquet or Arrow file, of which any place can be read."""
+    if isinstance(item.source, str) or not is_plain(item.source):
         return item
-    if is_plain(item.source):
-        path = f"/dev/fd/{item.source.fileno()}"
-        return Input(item.name, path) if is_columnar(Input(item.name, path)) else item
-    from ..sources import Ahead
-
-    return item if column is None else Input(item.name, Ahead(item.source))
+    path = f"/dev/fd/{item.source.fileno()}"
+    return Input(item.name, path) if is_columnar(Input(item.name, path)) else item
 
 
-def check_pyarrow(parser: Parser) -> None:
+def _looked_into_each(listed: Sequence[Input]) -> list[Input]:
+    """The same, and what can be read once only as what tells whether it is Arrow; named twice, it is one."""
+    from ..arrow_files import looked_into
+
+    @cache
+    def look(source: Any) -> Any:
+        try:
+            return source if is_plain(source) else looked_into(source)
+        except OSError:
+            return source  # whoever reads it meets the error again, and says so
+
+    return [Input(item.name, look(item.source)) for item in map(_named, listed)]
+
+
+def check_pyarrow(parser: Parser, *, parquet: bool = False) -> None:
+    """Ends the command if there is no PyArrow, and makes what there is fit for one."""
     from ..arrow_files import need_pyarrow
 
     try:
-        need_pyarrow()
+        need_pyarrow(parquet=parquet)
     except ImportError as error:
         parser.error(str(error))
+    import pyarrow
+
+    pyarrow.enable_signal_handlers(False)  # its own, set while it reads CSV, loses a Ctrl-C that comes near the end
 
 
 def _is_log(item: Input) -> bool:
-    """Something to read; what is missing or empty is said by whoever reads it."""
-    return not isinstance(item.source, str) or (os.path.exists(item.source) and not is_empty(item))
+    """Something to read; what is missing, empty or a folder is said by whoever reads it."""
+    if not isinstance(item.source, str):
+        return True
+    return os.path.exists(item.source) and not os.path.isdir(item.source) and not is_empty(item)
 
 
 def _ask(parser: Parser, item: Input) -> None:

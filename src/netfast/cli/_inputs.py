@@ -39,15 +39,19 @@ def _stdin(parser: Parser) -> BinaryIO:
 
 def without_output(listed: Sequence[Input], out: int | None) -> list[Input]:
     """The inputs but for one that is also the output, which is said: it would grow for as long as it is read."""
-    target = _regular(out)
     kept = []
     for item in listed:
-        found = _regular(item.source)
-        if found and target and os.path.samestat(found, target):
+        if is_same(item, out):
             _output.complain(f"{item.name}: it is also the output")
         else:
             kept.append(item)
     return kept
+
+
+def is_same(item: Input, file: str | int | None) -> bool:
+    """Whether an input is that regular file."""
+    found, other = _regular(item.source), _regular(file)
+    return found is not None and other is not None and os.path.samestat(found, other)
 
 
 def _regular(file: str | BinaryIO | RawIOBase | int | None) -> os.stat_result | None:

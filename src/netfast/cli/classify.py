@@ -70,8 +70,13 @@ def run(arguments: Sequence[str]) -> int:
 def _summarize(options: argparse.Namespace, listed: Sequence[Input], chosen: dict[str, Any]) -> LogSummary:
     empty = [item for item in listed if is_empty(item)]
     summary = _read(options, [item.source for item in listed if item not in empty], chosen)
-    errors = [(item.name, EMPTY) for item in empty]
-    return summary._replace(errors=[*summary.errors, *errors])
+    errors = [(_name(source, listed), message) for source, message in summary.errors]
+    return summary._replace(errors=[*errors, *((item.name, EMPTY) for item in empty)])
+
+
+def _name(source: str, listed: Sequence[Input]) -> str:
+    """What the command calls a source; standard input may have been read by a path."""
+    return next((item.name for item in listed if item.source == source), source)
 
 
 def _read(options: argparse.Namespace, sources: Sequence[Any], chosen: dict[str, Any]) -> LogSummary:

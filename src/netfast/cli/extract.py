@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -12,14 +11,14 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from . import DONE, TROUBLE, _output
 from ._columns import COLUMN_RULE, add_column, check_pyarrow, is_columnar, with_columns
-from ._inputs import Input, inputs, is_plain, read, without_output
+from ._inputs import Input, inputs, is_plain, is_same, read, without_output
 from ._options import VERSIONS_RULE, Parser, add_files, add_json, add_selection, selection
 from ._tables import add_table, read_table
 
 if TYPE_CHECKING:
     from ..prefixes import PrefixTable
 
-_TABLES = ("parquet", "arrow")
+_COLUMNAR = ("parquet", "arrow")
 
 
 def _parser() -> Parser:
@@ -36,7 +35,7 @@ def _parser() -> Parser:
     add_files(parser)
     parser.add_argument(
         "--format",
-        choices=("csv", "jsonl", *_TABLES),
+        choices=("csv", "jsonl", *_COLUMNAR),
         default="csv",
         help="csv with a header (default), JSON lines, Parquet or Arrow (into a file its file format, into a pipe its "
         "stream format); the last two need PyArrow",
@@ -52,29 +51,32 @@ def _parser() -> Parser:
 def run(arguments: Sequence[str]) -> int:
     parser = _parser()
     options = parser.parse(arguments)
-    if options.format in _TABLES:
-        _check_table(parser, options)
+    if options.format in _COLUMNAR:
+        _check_columnar(parser, options)
     chosen = selection(parser, options)
     table = read_table(parser, options.table)
     listed = with_columns(parser, options, inputs(parser, options.files))
     _refuse_to_overwrite(parser, options, listed)
-    code = DONE
+    readable = [item for item in listed if _has_column(item, options.column)]
+    if not readable:
+        return TROUBLE  # and what was in the output is there still
     with _output.Destination(options.output) as out:
-        kept = without_output(listed, out.fileno())
-        if len(kept) < len(listed):
-            code = TROUBLE
+        kept = without_output(readable, out.fileno())
+        if not kept:
+            return TROUBLE
+        code = DONE if len(kept) == len(listed) else TROUBLE
         names = [item.name for item in kept] if len(listed) > 1 else None
-        with (_as_table if options.format in _TABLES else _as_text)(options, out, names, table, chosen) as write:
+        with (_as_columns if options.format in _COLUMNAR else _as_text)(options, out, names, table, chosen) as write:
             for number, item in enumerate(kept):
                 if not read(item, partial(write, number, item)):
                     code = TROUBLE
     return code
 
 
-def _check_table(parser: Parser, options: argparse.Namespace) -> None:
+def _check_columnar(parser: Parser, options: argparse.Namespace) -> None:
     if options.json:
         parser.error(f"--json is --format jsonl, and --format {options.format} was given")
-    check_pyarrow(parser)
+    check_pyarrow(parser, parquet=options.format == "parquet")
     if options.output in (None, "-") and sys.stdout is not None and sys.stdout.isatty():
         parser.error(f"--format {options.format} is nothing for a terminal; give -o FILE")
 
@@ -109,7 +111,7 @@ def _as_text(
 
 
 @contextmanager
-def _as_table(
+def _as_columns(
     options: argparse.Namespace,
     out: _output.Destination,
     names: Sequence[str] | None,
@@ -136,9 +138,15 @@ def _as_table(
 
 def _refuse_to_overwrite(parser: Parser, options: argparse.Namespace, listed: Sequence[Input]) -> None:
     """Opening the output empties it, so this comes first."""
-    if options.output in (None, "-"):
-        return
     for item in listed:
-        both = isinstance(item.source, str) and os.path.exists(item.source) and os.path.exists(options.output)
-        if both and os.path.samefile(item.name, options.output):
+        if options.output not in (None, "-") and is_same(item, options.output):
             parser.error(f"{item.name}: it is also the output")
+
+
+def _has_column(item: Input, column: str | None) -> bool:
+    """Whether there is something to read in an input; says so if not.  Of a pipe, only reading it tells."""
+    if not is_columnar(item):
+        return True
+    from ..arrow_files import parts
+
+    return read(item, lambda: parts(item.source, column))
