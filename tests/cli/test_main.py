@@ -19,7 +19,7 @@ Command = Callable[..., Any]
 
 
 def test_console_script() -> None:
-    assert "netfast.cli:main" in {script.value for script in entry_points(group="console_scripts", name="netfast")}
+    assert "netfast.cli:command" in {script.value for script in entry_points(group="console_scripts", name="netfast")}
 
 
 @pytest.mark.parametrize("option", ["--version", "-V"])

@@ -10,10 +10,12 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import NoReturn
 
 from . import _output
 
-__all__ = ["CLOSED_PIPE", "COMMANDS", "DONE", "INTERRUPTED", "NO_MATCH", "TROUBLE", "main"]
+__all__ = ["CLOSED_PIPE", "COMMANDS", "DONE", "INTERRUPTED", "NO_MATCH", "TROUBLE", "command", "main"]
 
 DONE = 0
 NO_MATCH = 1  # grep's
@@ -39,6 +41,22 @@ COMMANDS = {
     "blast": "send as fast as it goes, and tell how fast that was",
     "bench": "compare netfast with pure Python on this machine",
 }
+
+
+def command() -> NoReturn:
+    """The process `netfast`: `main`, and the end.
+
+    A thread that still reads ends with the process; before Python 3.14 that unwinds its stack, which is the end of the
+    process by SIGABRT if PyArrow is on it.  So where there is such a thread, Python's own end is left out.
+    """
+    code = main()
+    threading = sys.modules.get("threading")
+    if threading is not None and any(thread.daemon for thread in threading.enumerate()):
+        if sys.stderr is not None:
+            with suppress(OSError):
+                sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
