@@ -44,6 +44,11 @@ const char *_polars_plugin_get_last_error_message(void) { return message; }
 static uint8_t tables_of_codes[NF_POLARS_TABLES][256];
 static bool started;
 
+static bool has_started(void)
+{
+    return started || fail("in this process, netfast.engines.polars has not been imported");
+}
+
 typedef struct entry {
     struct entry *next;
     uint64_t id;
@@ -211,9 +216,7 @@ static bool type_of(const struct ArrowSchema *argument, shape s, struct ArrowSch
     nf_layout layout;
     ptrdiff_t stride;
     struct ArrowSchema made;
-    if (!started)
-        return fail("in this process, netfast.engines.polars has not been imported");
-    if (!layout_of(argument, &layout, &stride) ||
+    if (!has_started() || !layout_of(argument, &layout, &stride) ||
         !make_schema(&made, shapes[s].format, argument->name ? argument->name : "", s == STRUCT ? FIELDS : 0))
         return false;
     for (int64_t i = 0; i < made.n_children; i++)
@@ -385,12 +388,14 @@ static bool view_of(const nf_column *categories, size_t i, view *made)
     }
     if (!nf_column_text(categories, i, room, &text, &size))
         return fail_damaged();
-    if (text - categories->data > INT32_MAX)
+    const int64_t offset = categories->layout == NF_TEXT32 ? nf_load_int32(categories->rows + 4 * i)
+                                                           : nf_load_int64(categories->rows + 8 * i);
+    if (offset > INT32_MAX)
         return fail("the categories of the column have more than 2 GiB");
     made->here.size = size;
     if (size > sizeof made->here.text) {
         memcpy(made->there.beginning, text, sizeof made->there.beginning);
-        made->there.offset = (int32_t)(text - categories->data);
+        made->there.offset = (int32_t)offset; /* the text itself may be a copy, in the room */
     } else
         memcpy(made->here.text, text, size);
     return true;
@@ -413,7 +418,8 @@ static bool open_categories(const struct ArrowSchema *schema, const struct Arrow
                             nf_column *column)
 {
     const size_t n = (size_t)array->length;
-    if (!strchr("CSIL", *schema->format) || !open_column(schema->dictionary->format, array->dictionary, &d->categories))
+    if (strlen(schema->format) != 1 || !strchr("CSIL", *schema->format) ||
+        !open_column(schema->dictionary->format, array->dictionary, &d->categories))
         return fail("the column has categories of a kind that is not known");
     const size_t count = d->categories.n;
     d->data = d->categories.data;
@@ -539,10 +545,10 @@ static bool do_matches(const task *t, const nf_column *column, struct ArrowArray
     return true;
 }
 
-/* The zone of an address, "%" and all; it lies in the column, for none of Polars' layouts needs the room. */
-static void zone_of(const nf_column *column, size_t row, const uint8_t **zone, uint32_t *size)
+/* The zone of an address, "%" and all; in the column, or in the room if the text lies at the front of its buffer. */
+static void zone_of(const nf_column *column, size_t row, uint8_t room[NF_TEXT_ROOM], const uint8_t **zone,
+                    uint32_t *size)
 {
-    uint8_t room[NF_TEXT_ROOM];
     const uint8_t *text;
     *size = 0;
     if (!nf_column_text(column, row, room, &text, size))
@@ -598,7 +604,7 @@ static bool make_room(owned *own, size_t *room, int64_t size, size_t more)
 
 static bool do_texts(const task *t, const nf_column *column, struct ArrowArray *array)
 {
-    uint8_t holds[NF_BLOCK], packed[NF_BLOCK][16], flags[NF_BLOCK];
+    uint8_t holds[NF_BLOCK], packed[NF_BLOCK][16], flags[NF_BLOCK], zone_room[NF_TEXT_ROOM];
     uint32_t v4[NF_BLOCK], zone_size;
     owned *own = array->private_data;
     int64_t *offsets = own->buffers[1], size = 0;
@@ -618,7 +624,7 @@ static bool do_texts(const task *t, const nf_column *column, struct ArrowArray *
         for (size_t i = 0; i < n; i++) {
             zone_size = 0;
             if (holds[i] == NF_IP6_ZONED)
-                zone_of(column, at + i, &zone, &zone_size);
+                zone_of(column, at + i, zone_room, &zone, &zone_size);
             if (!make_room(own, &room, size, NF_IP6_TEXT_MAX + zone_size))
                 return false;
             uint8_t *to = (uint8_t *)own->buffers[2] + size;
@@ -716,7 +722,7 @@ static bool id_of(const nf_series *series, uint64_t *id)
 static bool run_prefixes(task t, const nf_series *in, size_t count, nf_series *out)
 {
     uint64_t id;
-    if (count != 2 || !id_of(&in[1], &id))
+    if (!has_started() || count != 2 || !id_of(&in[1], &id))
         return false;
     entry *e = begin_reading(id);
     if (!e)
