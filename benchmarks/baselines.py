@@ -29,8 +29,6 @@ from numpy.typing import NDArray
 from benchmarks.data import Routes
 from benchmarks.measure import MissingError, Side
 
-os.environ.setdefault("POLARS_MAX_THREADS", "1")  # read once, when Polars is imported
-
 BUILD = Path(__file__).parents[1] / "build" / "bench"
 OCTET = "(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
 IP4 = rf"\b(?:{OCTET}\.){{3}}{OCTET}\b"

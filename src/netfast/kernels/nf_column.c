@@ -73,40 +73,56 @@ static bool text64_rows(const nf_column *column, size_t first, size_t n, nf_bloc
     return true;
 }
 
-static bool view_row(const nf_column *column, size_t row, nf_block_rows *block, size_t i)
+/* Long texts that end in the first bytes of their buffer. */
+static void copy_early_views(const nf_column *column, size_t first, size_t n, nf_block_rows *block)
 {
-    const uint8_t *at = column->rows + row * VIEW;
-    nf_view view;
-    block->text[i] = block->room[i] + PAD;
-    block->size[i] = 0;
-    if (nf_is_null(column, row))
-        return true; /* a null's view may hold anything */
-    memcpy(&view, at, VIEW);
-    if (view.size < 0)
-        return false;
-    block->size[i] = (uint32_t)view.size;
-    if (view.size <= VIEW_INLINED) {
-        block->text[i] = at + VIEW_TEXT;
-        if (row == 0 && column->first_view)
-            copy_row(block, i, at + VIEW_TEXT, block->size[i]);
-        return true;
+    for (size_t i = 0; i < n; i++) {
+        nf_view view;
+        memcpy(&view, column->rows + (first + i) * VIEW, VIEW);
+        if (block->size[i] > VIEW_INLINED && (int64_t)view.offset + view.size < PAD)
+            copy_row(block, i, block->text[i], block->size[i]);
     }
-    const int64_t end = (int64_t)view.offset + view.size;
-    if (view.buffer < 0 || view.buffer >= column->buffer_count || view.offset < 0 ||
-        end > nf_load_int64(column->buffer_size + view.buffer) || !column->buffers[view.buffer])
+}
+
+/* Whether a text is in its view or elsewhere is anybody's guess, so nothing branches on it: masks choose, and a view
+ * that has its text is led to the first buffer.  A null's view may hold anything. */
+static inline bool view_block(const nf_column *column, size_t first, size_t n, nf_block_rows *block, bool nullable)
+{
+    static const uint8_t *const nowhere = NULL;
+    static const int64_t nothing = 0;
+    const uint8_t *const *buffers = column->buffer_count ? column->buffers : &nowhere;
+    const int64_t *sizes = column->buffer_count ? column->buffer_size : &nothing;
+    const uint64_t count = column->buffer_count ? (uint64_t)column->buffer_count : 1;
+    const uint8_t *at = column->rows + first * VIEW;
+    bool wrong = false, early = false;
+    for (size_t i = 0; i < n; i++, at += VIEW) {
+        nf_view view;
+        memcpy(&view, at, VIEW);
+        const bool null = nullable && nf_is_null(column, first + i);
+        const bool there = !null & ((uint32_t)view.size > VIEW_INLINED);
+        const bool fits = (uint32_t)view.buffer < count;
+        const uintptr_t mask = 0 - (uintptr_t)there;
+        const uint32_t buffer = (uint32_t)view.buffer & (0 - (uint32_t)(there & fits));
+        const uint8_t *data = buffers[buffer];
+        const int64_t end = (int64_t)view.offset + view.size;
+        wrong |= there & (!fits | (view.size < 0) | (view.offset < 0) | (end > nf_load_int64(sizes + buffer)) | !data);
+        early |= there & (end < PAD);
+        const uintptr_t text = ((uintptr_t)data + (uintptr_t)view.offset) & mask;
+        block->text[i] = (const uint8_t *)(text | ((uintptr_t)(at + VIEW_TEXT) & ~mask));
+        block->size[i] = (uint32_t)view.size & (0 - (uint32_t)!null);
+    }
+    if (wrong)
         return false;
-    block->text[i] = column->buffers[view.buffer] + view.offset;
-    if (end < PAD)
-        copy_row(block, i, block->text[i], block->size[i]);
+    if (early)
+        copy_early_views(column, first, n, block);
+    if (first == 0 && column->first_view && block->size[0] <= VIEW_INLINED)
+        copy_row(block, 0, block->text[0], block->size[0]);
     return true;
 }
 
 static bool view_rows(const nf_column *column, size_t first, size_t n, nf_block_rows *block)
 {
-    for (size_t i = 0; i < n; i++)
-        if (!view_row(column, first + i, block, i))
-            return false;
-    return true;
+    return column->validity ? view_block(column, first, n, block, true) : view_block(column, first, n, block, false);
 }
 
 static const uint8_t *fixed_at(const nf_column *column, size_t row)
