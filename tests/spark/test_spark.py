@@ -340,7 +340,7 @@ def test_relative_paths(spark: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 
 def test_a_task_a_partition(spark: Any, log: Path, tmp_path: Path) -> None:
-    """Its rows are in the order of the files and of the text, and each executor gets the list of pieces once."""
+    """Its rows are in the order of the files and of the text."""
     short = tmp_path / "short"
     short.mkdir()
     for number in range(30):
@@ -356,21 +356,14 @@ def test_a_task_a_partition(spark: Any, log: Path, tmp_path: Path) -> None:
     assert len(set(partitions)) > 4
 
 
-def test_many_thousand_files(spark: Any) -> None:
-    """No task carries the whole list."""
-    files = [engine._File(f"logs/{n}", f"/logs/{n}", 1000, True, b"") for n in range(50_000)]
-    work = engine._shared_out(files, 4 << 30)
-    assert 10 < len(work) < 20
-
-    def named(batches: Iterator[Any]) -> Iterator[Any]:
-        for batch in batches:
-            paths = [piece["path"] for task in batch.column(0).to_pylist() for piece in task]
-            yield pa.RecordBatch.from_arrays([pa.array(paths, pa.binary()).cast(pa.string())], ["path"])
-
-    made = engine._tasks(spark, work).mapInArrow(named, "path string")
+def test_thousands_of_files(spark: Any, tmp_path: Path) -> None:
+    for number in range(5_000):
+        (tmp_path / f"{number:04}").write_bytes(b"10.0.%d.%d\n" % divmod(number, 256))
     start = time.monotonic()
-    assert made.toArrow()["path"].to_pylist() == [file.path for file in files]
+    found = engine.classify_logs(spark, tmp_path, columns=["file", "address"]).toArrow()
     assert time.monotonic() - start < PATIENCE
+    assert found["file"].to_pylist() == [f"{tmp_path}/{number:04}" for number in range(5_000)]
+    assert found["address"].to_pylist() == ["10.0.{}.{}".format(*divmod(number, 256)) for number in range(5_000)]
 
 
 def test_addresses_of_files(spark: Any, log: Path, tmp_path: Path) -> None:

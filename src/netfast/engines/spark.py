@@ -17,6 +17,7 @@ import errno
 import glob
 import hashlib
 import os
+import pickle
 import stat
 import tempfile
 import threading
@@ -201,15 +202,16 @@ def classify_logs(
         raise ValueError(f"columns={columns!r}: wanted some of {', '.join(types)}")
     search = Search(boundary, versions, **how)
     files = _files(paths)
-    work = _shared_out(files, block or _block(context, files))
+    # A task is sent all of this, so what the others have to do stays unread.
+    work = [pickle.dumps(task) for task in _shared_out(files, block or _block(context, files))]
     sent = None if table is None or "label" not in wanted else _shipped(spark, table)
-    find = partial(_found, search, wanted, sent)
+    find = partial(_found, work, search, wanted, sent)
 
     def run(batches: Iterator[Any]) -> Iterator[Any]:
         return find(batches)
 
     schema = ", ".join(f"{name} {types[name]}" for name in wanted)
-    return _tasks(spark, work).mapInArrow(run, schema)
+    return spark.range(0, len(work), 1, max(len(work), 1)).mapInArrow(run, schema)
 
 
 _COLUMNS = {
@@ -249,20 +251,6 @@ class _Piece(NamedTuple):
     stop: int | None
     size: int
     mark: bytes
-
-
-_PIECES = pa.list_(
-    pa.struct(
-        {
-            "name": pa.binary(),
-            "path": pa.binary(),
-            "start": pa.int64(),
-            "stop": pa.int64(),
-            "size": pa.int64(),
-            "mark": pa.binary(),
-        }
-    )
-)
 
 
 def _files(paths: Any) -> list[_File]:
@@ -355,28 +343,16 @@ def _shared_out(files: list[_File], block: int) -> list[list[_Piece]]:
     return work
 
 
-def _tasks(spark: SparkSession, work: list[list[_Piece]]) -> DataFrame:
-    """A row a task, each in a partition of its own and in their order, with the pieces it is to read.
-
-    The numbers make the partitions, and the pieces are looked up beside them: an executor gets the list once, and a
-    task its row.  A DataFrame of the pieces alone would have as many partitions as the cluster has cores.
-    """
-    pieces = pa.array([[piece._asdict() for piece in task] for task in work], _PIECES)
-    listed = spark.createDataFrame(pa.table({"id": pa.array(range(len(work)), pa.int64()), "pieces": pieces}))
-    numbers = spark.range(0, len(work), 1, max(len(work), 1))
-    return numbers.join(listed.hint("broadcast"), "id").select("pieces")
-
-
 # --- what a worker does ---
 
 
-def _found(search: Search, columns: list[str], table: str | None, tasks: Any) -> Iterator[Any]:
-    """The addresses in what the tasks are to read, as record batches."""
+def _found(work: list[bytes], search: Search, columns: list[str], table: str | None, tasks: Any) -> Iterator[Any]:
+    """The addresses in what the tasks with these numbers are to read, as record batches."""
     labels = None if table is None else _labels(_arrived(table))
     for batch in tasks:
         for task in batch.column(0).to_pylist():
-            for piece in task:
-                yield from _batches(_Piece(**piece), search, labels, columns)
+            for piece in pickle.loads(work[task]):
+                yield from _batches(piece, search, labels, columns)
 
 
 def _batches(piece: _Piece, search: Search, labels: Labels | None, columns: list[str]) -> Iterator[Any]:
