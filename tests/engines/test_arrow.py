@@ -11,6 +11,7 @@ import pyarrow as pa
 import pytest
 
 import netfast as nf
+from builds import SANITIZED
 from engines import cases
 from engines.cases import each_column, each_layout, each_table
 from netfast.engines import FLAGS, arrow
@@ -268,7 +269,7 @@ def test_memory_stays_flat() -> None:
         arrow.contains(table, cases.SET, "ip")
         arrow.classify_reader(table, "ip", cases.TABLE).read_all()
 
-    assert cases.grows_by(work) < cases.LEAK_KIB
+    assert cases.grows_by(work) < cases.LEAK_KIB or SANITIZED
 
 
 # --- errors ---

@@ -26,7 +26,6 @@ T = TypeVar("T")
 TESTS = Path(__file__).parents[1]
 CLONE_NEWNET = 0x40000000
 LIMIT = 60.0  # seconds that anything may take
-SANITIZED = "libasan" in os.environ.get("LD_PRELOAD", "")  # whose allocator keeps what is freed for a while
 
 _libc = ctypes.CDLL(None, use_errno=True)
 

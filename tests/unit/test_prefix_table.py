@@ -22,6 +22,7 @@ import pyarrow as pa
 import pytest
 
 import netfast as nf
+from builds import SANITIZED
 
 ROUTES: dict[str, object] = {
     "10.0.0.0/8": "private",
@@ -525,9 +526,6 @@ def test_eight_threads_may_use_one_table(kernels: str) -> None:
 
     with ThreadPoolExecutor(8) as pool:
         assert all(pool.map(work, range(8)))
-
-
-SANITIZED = "libasan" in os.environ.get("LD_PRELOAD", "")  # whose allocator keeps what is freed for a while
 
 
 class _Blocks:
