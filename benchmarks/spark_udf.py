@@ -11,7 +11,7 @@ and the UDF with `ipaddress` takes 9 µs.  So the 30 times are missed: an Arrow 
 """
 
 import ipaddress
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from benchmarks import data
@@ -59,31 +59,23 @@ def claims(scale: float = 1.0) -> Iterator[Claim]:
     def answer(function: str) -> Any:
         return sample.selectExpr("ip", f"{function}(ip) AS kind").distinct().toArrow().to_pylist()
 
+    def row_wise(wanted: float, agree: Callable[[Any, Any], bool]) -> Rival:
+        def side() -> Side:
+            return Side(few, lambda: run_through(theirs), lambda: answer("ask_ipaddress"))
+
+        return Rival("UDF with ipaddress", wanted, side, agree)
+
     yield Race(
         work=f"ip_kind of {n:,} IPv4 texts in Spark, two cores",
         unit="rows",
         netfast=Side(n, lambda: run_through(kinds), lambda: answer("ip_kind")),
-        rivals=[
-            Rival(
-                "UDF with ipaddress",
-                30,
-                lambda: Side(few, lambda: run_through(theirs), lambda: answer("ask_ipaddress")),
-                same_kinds,
-            )
-        ],
+        rivals=[row_wise(30, same_kinds)],
     )
     yield Race(
         work=f"as much as Spark allows: an Arrow UDF that gives back {n:,} IPv4 texts, two cores",
         unit="rows",
         netfast=Side(n, lambda: run_through(back), lambda: answer("same")),
-        rivals=[
-            Rival(
-                "UDF with ipaddress",
-                1,
-                lambda: Side(few, lambda: run_through(theirs), lambda: answer("ask_ipaddress")),
-                same_texts,
-            )
-        ],
+        rivals=[row_wise(1, same_texts)],
     )
     yield Likeness(
         work=f"ip_kind of {n:,} IPv4 texts in Spark, two cores",

@@ -1,18 +1,11 @@
 /* polars.c - series as Polars hands them over, damaged ones too, through the plugin: every row is what the parsers of a
  * single address say of its text, a damaged column fails where nf_column.h says so, and all is released. */
 #include "columns.h"
-#include "nf_arrow.h"
 #include "nf_ip4_table.h"
 #include "nf_ip6_table.h"
 #include "nf_polars.h"
 
-typedef struct series {
-    struct ArrowSchema *field;
-    struct ArrowArray **chunks;
-    size_t count;
-    void (*release)(struct series *);
-    void *private_data;
-} series;
+typedef nf_series series;
 
 typedef void call(series *, size_t, const uint8_t *, size_t, series *, const void *);
 

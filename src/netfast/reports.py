@@ -114,7 +114,7 @@ def extract_rows(
         OSError, EOFError: as `scan`.  ValueError: an argument is out of range, or the source is Parquet or Arrow.
     """
     style = row_style(format, name)
-    labels = None if table is None else Labels(table)
+    labels = None if table is None else Labels(table, counted=False)
     scanner = Search(boundary, versions, first, field, sep, key).scanner(labels=labels.wanted if labels else None)
     tails = [tail if labels else tail + style.end for tail in style.tails]
     tails += [b""] * (256 - len(tails))

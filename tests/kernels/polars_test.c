@@ -11,7 +11,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "nf_arrow.h"
 #include "nf_classify.h"
 #include "nf_dispatch.h"
 #include "nf_ip4.h"
@@ -31,13 +30,7 @@ enum { TURNS = 40, LOOKUPS = 10000 };
 
 /* ---- the functions of the plugin */
 
-typedef struct series {
-    struct ArrowSchema *field;
-    struct ArrowArray **chunks;
-    size_t count;
-    void (*release)(struct series *);
-    void *private_data;
-} series;
+typedef nf_series series;
 
 typedef void field_of(const struct ArrowSchema *, size_t, struct ArrowSchema *, const uint8_t *, size_t);
 typedef void call(series *, size_t, const uint8_t *, size_t, series *, const void *);

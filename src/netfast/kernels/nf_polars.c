@@ -6,21 +6,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "nf_arrow.h"
 #include "nf_ip4.h"
 #include "nf_ip6.h"
 #include "nf_rows.h"
 
 #define EXPORT __attribute__((visibility("default")))
-
-/* A series of Polars: a type, and its chunks. */
-typedef struct nf_series {
-    struct ArrowSchema *field;
-    struct ArrowArray **chunks;
-    size_t count;
-    void (*release)(struct nf_series *);
-    void *private_data; /* NULL: there is none, and the last message says why */
-} nf_series;
 
 static _Thread_local char message[256];
 

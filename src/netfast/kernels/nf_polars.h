@@ -15,7 +15,17 @@
 #ifndef NF_POLARS_H
 #define NF_POLARS_H
 
+#include "nf_arrow.h"
 #include "nf_match.h"
+
+/* A series of Polars: a type, and its chunks. */
+typedef struct nf_series {
+    struct ArrowSchema *field;
+    struct ArrowArray **chunks;
+    size_t count;
+    void (*release)(struct nf_series *);
+    void *private_data; /* NULL: there is none, and the last message says why */
+} nf_series;
 
 /* What becomes of a block's code, where it is looked up: 256 bytes each. */
 typedef enum {
