@@ -93,18 +93,33 @@ NETWORK_TESTS = (
     "test_sweep.py",
 )
 
+# Their tests wait for other processes, for networks, for memory to settle: each of them is `timed`.
+TIMED = ("cli", "engines", "examples", "net", "spark")
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     _group(items)
+    _try_again(items)
     _skip_examples_of_ping(items)
+
+
+def _parts(item: pytest.Item) -> tuple[str, ...]:
+    return item.path.relative_to(item.config.rootpath).parts
 
 
 def _group(items: list[pytest.Item]) -> None:
     """For `--dist loadgroup`: a process gets whole files, for what a file has built once is built once; and one gets
     all tests with networks, which share what a machine has once, such as its table of neighbours."""
     for item in items:
-        is_network = any(part in NETWORK_TESTS for part in item.path.parts)
+        is_network = any(part in NETWORK_TESTS for part in _parts(item))
         item.add_marker(pytest.mark.xdist_group("networks" if is_network else item.path.name))
+
+
+def _try_again(items: list[pytest.Item]) -> None:
+    """What a clock decides may fail for what else the machine does, but not three times."""
+    for item in items:
+        if item.get_closest_marker("timed") or any(part in TIMED for part in _parts(item)):
+            item.add_marker(pytest.mark.flaky(reruns=2, reruns_delay=1))
 
 
 def _skip_examples_of_ping(items: list[pytest.Item]) -> None:

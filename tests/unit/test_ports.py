@@ -633,6 +633,7 @@ def test_a_link_local_address_has_its_zone() -> None:
         nf.reserve_port(host="fe80::77%nix")
 
 
+@pytest.mark.timed
 def test_a_look_up_can_be_interrupted(monkeypatch: pytest.MonkeyPatch) -> None:
     ended = threading.Event()
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: ended.wait(20))

@@ -243,6 +243,7 @@ def mapped(pid: int, path: Path) -> dict[str, int]:
     return sums
 
 
+@pytest.mark.timed
 @pytest.mark.slow
 def test_loading_does_not_rebuild(tmp_path: Path) -> None:
     """Loading takes a fraction of what building takes, although the prefixes are in order already."""

@@ -216,6 +216,7 @@ def test_a_set_says_what_it_is() -> None:
 # ---- size ------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.timed
 @pytest.mark.slow
 def test_algebra_on_a_million_prefixes_takes_less_than_a_second() -> None:
     """The least of three runs; the answers are checked on bitmaps of all /24s' halves."""

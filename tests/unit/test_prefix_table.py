@@ -650,14 +650,10 @@ def interrupt(call: str) -> float | None:
     return None if said == "finished" else float(said) - sent
 
 
+@pytest.mark.timed
 @pytest.mark.slow
 @pytest.mark.parametrize("name", LONG_CALLS)
 def test_ctrl_c_answers_within_a_fifth_of_a_second(name: str) -> None:
-    waits: list[float] = []
-    while len(waits) < 4:  # a loaded machine may be late once or twice
-        waited = interrupt(LONG_CALLS[name])
-        assert waited is not None, "the call was done before Ctrl-C came: nothing was tested"
-        waits.append(waited)
-        if waited < 0.2:
-            return
-    pytest.fail(f"{name}: Ctrl-C took {', '.join(f'{wait:.2f} s' for wait in waits)}")
+    waited = interrupt(LONG_CALLS[name])
+    assert waited is not None, "the call was done before Ctrl-C came: nothing was tested"
+    assert waited < 0.2

@@ -20,6 +20,8 @@ from net import lab
 from netfast import endpoints, sockets
 from netfast.endpoints import Place, read_endpoint
 
+pytestmark = pytest.mark.timed
+
 HAS_IPV6 = socket.has_ipv6 and os.path.exists("/proc/net/if_inet6")
 
 

@@ -589,6 +589,7 @@ class Endless(io.RawIOBase):
         return n
 
 
+@pytest.mark.timed
 @pytest.mark.parametrize("threads", [1, 3])
 def test_control_c_stops_within_a_moment(threads: int) -> None:
     before = threading.active_count()

@@ -10,6 +10,8 @@ import pytest
 
 from netfast.threads import from_thread, in_order, in_ranges
 
+pytestmark = pytest.mark.timed
+
 
 @pytest.mark.parametrize("threads", [1, 2, 5])
 def test_in_order(threads: int) -> None:
