@@ -93,8 +93,8 @@ NETWORK_TESTS = (
     "test_sweep.py",
 )
 
-# Their tests wait for other processes, for networks, for memory to settle: each of them is `timed`.
-TIMED = ("cli", "engines", "examples", "net", "spark")
+# Their tests wait for other processes and for networks: each of them is `timed`.
+TIMED = ("cli", "examples", "net", "spark")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -148,8 +148,9 @@ def register(con: duckdb.DuckDBPyConnection, table: nf.PrefixTable | None = None
     if table is not None:
         needs_table(table)
         values = pa.table({"value": pa.array(table.lookup([]))})
-        functions["ip_lookup"] = con.from_arrow(values).types[0], _Lookup(table)
-    with _registering:
+    with _registering:  # a connection refuses what comes while it is busy
+        if table is not None:
+            functions["ip_lookup"] = con.from_arrow(values).types[0], _Lookup(table)
         for name in (*_FUNCTIONS, "ip_lookup"):
             _remove(con, name)
         for name, (returns, function) in functions.items():
