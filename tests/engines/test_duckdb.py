@@ -412,6 +412,21 @@ def test_columns_that_do_not_do(con: Any) -> None:
     assert con.execute("SELECT 1").fetchall() == [(1,)]  # nothing of them is left open
 
 
+def test_case_does_not_matter(con: Any) -> None:
+    added = engine.classify(con.sql("""SELECT '10.0.0.1' AS "IP" """), "ip")
+    assert added.columns[0] == "IP"
+    assert added.select("kind").fetchall() == [("private",)]
+    with pytest.raises(ValueError, match="a column 'Kind' already; give a prefix="):
+        engine.classify(con.sql("""SELECT '10.0.0.1' AS ip, 'mine' AS "Kind" """), "ip")
+
+
+def test_what_is_no_relation_and_no_connection(con: Any) -> None:
+    with pytest.raises(TypeError, match=r"wanted a relation, as con.sql\(\) and con.table\(\) give it, not str"):
+        engine.classify("logs", "ip")  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match=r"wanted a connection, as duckdb.connect\(\) gives it, not str"):
+        engine.register("logs")  # type: ignore[arg-type]
+
+
 def test_values_without_a_column(con: Any) -> None:
     with pytest.raises(TypeError, match="have no Arrow column"):
         engine.classify(relation_of(con, ["::1"]), "ip", cases.NO_COLUMN)

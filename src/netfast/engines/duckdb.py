@@ -45,7 +45,7 @@ def classify(
 
     Args:
         relation: any relation; select the columns that are wanted first, for all of them are carried along.
-        column: its column of addresses: VARCHAR, or BLOB of text.
+        column: its column of addresses: VARCHAR, or BLOB of text.  As anywhere in SQL, case does not matter.
         table: whose values become the column `label`, as `netfast.Matches` exports them to Arrow; NULL where no prefix
             holds the address or its value is None.
         prefix: goes before the names of the new columns.
@@ -86,11 +86,16 @@ class _Stream:
     """A relation and what is added to it, as an Arrow stream that may be read again."""
 
     def __init__(self, relation: Any, column: str, table: nf.PrefixTable | None, prefix: str, unwrap: bool) -> None:
+        if not isinstance(relation, duckdb.DuckDBPyRelation):
+            raise TypeError(f"wanted a relation, as con.sql() and con.table() give it, not {type(relation).__name__}")
         self.relation = relation
-        self.added = (column, table, prefix)
+        self.added = (_as_spelled(column, relation.columns), table, prefix)
         self.unwrap = unwrap
         with _reader(relation.limit(0)) as empty:
             self.schema = arrow.classify_reader(empty, *self.added).schema
+        for name in self.schema.names[len(relation.columns) :]:
+            if (there := _as_spelled(name, relation.columns)) in relation.columns:
+                raise ValueError(f"there is a column {there!r} already; give a prefix= for the new ones")
 
     def __arrow_c_schema__(self) -> object:
         return self.schema.__arrow_c_schema__()
@@ -98,6 +103,13 @@ class _Stream:
     def __arrow_c_stream__(self, requested_schema: object = None) -> object:
         reader = arrow.classify_reader(_reader(self.relation), *self.added, unwrap=self.unwrap)
         return reader.__arrow_c_stream__(requested_schema)
+
+
+def _as_spelled(column: str, columns: list[str]) -> str:
+    """The name as the relation has it: to SQL `IP` and `ip` are one, to Arrow they are two."""
+    if column in columns:
+        return column
+    return next((name for name in columns if name.lower() == column.lower()), column)
 
 
 def _reader(relation: Any) -> Any:
@@ -128,12 +140,14 @@ def register(con: duckdb.DuckDBPyConnection, table: nf.PrefixTable | None = None
     ip_lookup what the table's values are, NULL where no prefix holds the address or its value is None.
 
     The functions are those of all connections to the database that are open in this process, so let one register them.
-    Registering again, on any connection, replaces them for all.  Keep the connection that registered a table open:
-    when it is closed, ip_lookup raises an error.  (DuckDB itself crashes where a Python function of a closed connection
-    is called.)  The same goes for a transaction that replaces a table and is rolled back: register again.
+    Registering again, on any connection, replaces them for all; a query that begins at that moment may be told that
+    there is no such function.  Keep the connection that registered a table open: when it is closed, ip_lookup raises an
+    error.  (DuckDB itself crashes where a Python function of a closed connection is called.)  The same goes for a
+    transaction that replaces a table and is rolled back: register again.
 
     Raises:
-        TypeError: `table` is no table, or its values have no Arrow column (`netfast.Matches`); nothing is changed then.
+        TypeError: `con` is no connection, `table` no table, or its values have no Arrow column (`netfast.Matches`);
+            nothing is changed then.
         duckdb.TransactionException: functions that a transaction has registered went when it was rolled back, and this
             is the next transaction; end it first.  Or another connection's transaction registers them just now.
 
@@ -144,6 +158,8 @@ def register(con: duckdb.DuckDBPyConnection, table: nf.PrefixTable | None = None
         >>> con.sql("SELECT ip_kind('10.0.0.1'), ip_is_private('10.0.0.1'), ip_lookup('10.0.0.1')").fetchall()
         [('private', True, 'office')]
     """
+    if not isinstance(con, duckdb.DuckDBPyConnection):
+        raise TypeError(f"wanted a connection, as duckdb.connect() gives it, not {type(con).__name__}")
     functions: dict[str, tuple[Any, Any]] = {**_FUNCTIONS}
     if table is not None:
         needs_table(table)
