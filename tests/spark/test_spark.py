@@ -468,12 +468,11 @@ for call in (lambda: engine.classify_logs(spark, sys.argv[1]), lambda: engine.re
 STOPPED = "the Spark session has been stopped: make another one\n"
 
 
-def test_a_stopped_session(java: None, log: Path) -> None:
-    assert in_a_session("master('local[1]').config('spark.ui.enabled', 'false')", "", log) == STOPPED * 2
-
-
-def test_spark_connect(java: None, log: Path) -> None:
-    """A real server."""
+@pytest.mark.parametrize(
+    "making", ["master('local[2]').config('spark.ui.enabled', 'false')", "remote('local[2]')"], ids=["local", "connect"]
+)
+def test_a_session_of_another_kind_and_its_end(java: None, log: Path, making: str) -> None:
+    """Threads of one process, and a real server of Spark Connect."""
     what = """
 print([row[:] for row in engine.classify_logs(spark, sys.argv[1], table).select("position", "label").collect()])
 engine.register(spark, table)
@@ -481,7 +480,7 @@ print(spark.sql("SELECT ip_kind('10.0.0.1'), ip_lookup('10.0.0.1')").first()[:])
 """
     want = [(row[1], "office" if row[2].startswith("10.") else None) for row in found_in(log, TEXT)]
     answer = f"{want}\n('private', 'office')\n"
-    assert in_a_session("remote('local[1]')", what, log) == answer + STOPPED * 2
+    assert in_a_session(making, what, log) == answer + STOPPED * 2
 
 
 # --- an executor is lost ----------------------------------------------------------------------------------------------
