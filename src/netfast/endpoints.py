@@ -174,10 +174,11 @@ def _place(found: _Found, port: int) -> Place:
 _UNIX_MAX = 107  # bytes of a path or an abstract name, for sun_path holds 108 with the NUL: unix(7)
 
 
-def read_path(path: Any, name: str = "path") -> bytes:
+def read_path(path: Any, name: str = "path", *, least: int = 0) -> bytes:
     """A path as sockets take it: that of a file, or b"\\0name" for "@name"; b"" for "@", a name of the kernel's choice.
 
     OSError (ENAMETOOLONG) if it is too long, TypeError or ValueError if it is none.
+    least: 0 if the kernel may choose an abstract name, 1 if there must be one behind "@".
     """
     if not isinstance(path, (str, bytes, os.PathLike)):
         raise TypeError(f"{name} is {type(path).__name__}; wanted a path, or @name")
@@ -185,6 +186,8 @@ def read_path(path: Any, name: str = "path") -> bytes:
     if not encoded:
         raise ValueError(f"{name} is empty; wanted a path, or @name")
     if encoded[:1] in (b"@", b"\0") and not isinstance(path, os.PathLike):
+        if len(encoded) <= least:
+            raise ValueError(f"{name}={path!r}: there is no name behind @")
         encoded = b"\0" + encoded[1:] if len(encoded) > 1 else b""
     elif b"\0" in encoded:
         raise ValueError(f"{name}={path!r}: a path cannot hold a NUL")

@@ -17,8 +17,8 @@ import stat
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import Any, Literal, NamedTuple
 
 from .checks import checked_int, checked_port, checked_seconds
@@ -120,21 +120,31 @@ def _reuse_port(sock: socket.socket) -> None:
 def tcp_socket(family: Literal["inet", "inet6"] | int | None = None) -> socket.socket:
     """A socket of TCP that is not bound, with TCP_NODELAY: what is written is sent at once (RFC 896 has it wait).
 
+    Without a family it is one of IPv6, whose `bind` and `connect` refuse "127.0.0.1" as no address of theirs
+    (socket.gaierror, EAI_ADDRFAMILY).  For IPv4 write `family="inet"`; or give the address at once to `tcp_listen` or
+    `tcp_connect`, whose socket is of its family.
+
     Args:
         family: "inet" (IPv4), "inet6", or socket.AF_INET and AF_INET6.  None for IPv6, where "::" serves IPv4 too and
             "::ffff:192.0.2.1" is an address of IPv4; and IPv4 where the kernel has no IPv6.
+
+    Returns:
+        The socket, which blocks (its timeout is None).
 
     Raises:
         OSError: EAFNOSUPPORT if the kernel does not have the family, EMFILE if no descriptor is left.
         ValueError: there is no such family.
 
-    Source: tcp(7), ipv6(7).
+    Source: tcp(7), ipv6(7), getaddrinfo(3).
 
     Example:
         >>> import netfast as nf
-        >>> with nf.tcp_socket("inet") as sock:
+        >>> with nf.tcp_socket(family="inet") as sock:
         ...     sock.bind(("127.0.0.1", 0))
         ...     sock.listen()
+        ...     sock.getsockname()[0]
+        '127.0.0.1'
+        >>> with nf.tcp_listen("127.0.0.1:0") as sock:
         ...     sock.getsockname()[0]
         '127.0.0.1'
     """
@@ -305,13 +315,19 @@ class _Race:
     def run(self, places: Sequence[Place], deadline: float | None) -> socket.socket:
         """The socket that is connected, and blocks; OSError if there is none."""
         try:
-            with selectors.DefaultSelector() as self._selector:
+            with self._new_selector() as self._selector:
                 won = self._first(deque(places), deadline)
             won.settimeout(None)
         finally:
             for sock in self._flying:
                 sock.close()
         return won
+
+    def _new_selector(self) -> selectors.BaseSelector:
+        try:
+            return selectors.DefaultSelector()
+        except OSError as error:  # it is a descriptor, too
+            raise OSError(error.errno, f"{self._endpoint}: {error.strerror}") from None
 
     def _first(self, waiting: deque[Place], deadline: float | None) -> socket.socket:
         start_next = 0.0
@@ -399,10 +415,16 @@ def udp_socket(
 ) -> socket.socket:
     """A socket of UDP.
 
+    Without `address`, `connect` and `family` it is one of IPv6, whose `bind`, `connect` and `sendto` refuse "127.0.0.1"
+    as no address of theirs (socket.gaierror, EAI_ADDRFAMILY).  For IPv4 write `family="inet"`; or give the address at
+    once, and the socket is of its family.
+
     Args:
         address: where it is bound: a port or ":port" for every address, IPv6 and IPv4; "host:port" or (host, port) for
             one, of a name the first that this machine has; port 0 for one of the kernel's choice.  None: not bound.
-        family: "inet" (IPv4), "inet6", or socket.AF_INET and AF_INET6; None for whatever suits.
+        family: "inet" (IPv4), "inet6", or socket.AF_INET and AF_INET6.  None for that of the address; without one for
+            IPv6, where "::" serves IPv4 too and "::ffff:192.0.2.1" is an address of IPv4; and IPv4 where the kernel has
+            no IPv6.
         connect: "host:port" or (host, port) that it sends to, and alone hears from; of a name the first address that
             there is a way to.  The socket is then of that address's family.
         reuse_port: several sockets may be bound to the port, and the kernel shares the senders out among them.
@@ -410,12 +432,16 @@ def udp_socket(
             kernel doubles them for its own needs).  More than net.core.rmem_max and wmem_max takes CAP_NET_ADMIN;
             without it one gets as much as they allow.
 
+    Returns:
+        The socket, which blocks (its timeout is None).
+
     Raises:
-        OSError: naming address and port: EADDRINUSE, EACCES, EADDRNOTAVAIL as of bind(2), ENETUNREACH as of connect(2).
+        OSError: naming address and port, if there are any: EADDRINUSE, EACCES, EADDRNOTAVAIL as of bind(2), ENETUNREACH
+            as of connect(2), EAFNOSUPPORT if the kernel does not have the family, EMFILE if no descriptor is left.
         socket.gaierror: a host has no address (of this family).
         TypeError, ValueError: an argument is wrong; the message names it.
 
-    Source: udp(7), socket(7).
+    Source: udp(7), ipv6(7), socket(7), getaddrinfo(3).
 
     Example:
         >>> import netfast as nf
@@ -424,6 +450,10 @@ def udp_socket(
         ...     one.recv(100)
         5
         b'hello'
+        >>> with nf.udp_socket(family="inet") as sock:
+        ...     sock.bind(("127.0.0.1", 0))
+        ...     sock.getsockname()[0]
+        '127.0.0.1'
     """
     wanted = read_family(family)
     local = None if address is None else read_endpoint(address)
@@ -521,8 +551,9 @@ def unix_socket(
         connect: a path, or "@name", to connect to.
 
     Raises:
-        OSError: naming the path: EADDRINUSE if somebody is there or it is another kind of file, ENAMETOOLONG
-            beyond 107 bytes, ENOENT and ECONNREFUSED if nobody is there to connect to.
+        OSError: naming the path: EADDRINUSE if somebody is there or it is another kind of file, EACCES or EPERM if the
+            file of a server that is gone cannot be removed, ENAMETOOLONG beyond 107 bytes, ENOENT and ECONNREFUSED if
+            nobody is there to connect to, EMFILE if no descriptor is left.
         TypeError, ValueError: an argument is wrong; the message names it.
 
     Source: unix(7).
@@ -542,7 +573,7 @@ def unix_socket(
     if kind is None:
         raise OSError(errno.EPROTONOSUPPORT, f"this system ({sys.platform}) has no Unix sockets of type {type}")
     local = None if path is None else read_path(path)
-    remote = None if connect is None else read_path(connect, "connect")
+    remote = None if connect is None else read_path(connect, "connect", least=1)
     backlog = None if listen is None else checked_int("listen", listen, 0, _INT_MAX)
     if backlog is not None and (remote is not None or local is None or type == "dgram"):
         raise ValueError(f"listen={backlog}: wanted a path, and neither connect nor type='dgram'")
@@ -550,17 +581,20 @@ def unix_socket(
 
 
 def _unix(kind: int, local: bytes | None, backlog: int | None, remote: bytes | None) -> socket.socket:
-    sock = socket.socket(socket.AF_UNIX, kind)
+    with _naming(remote if local is None else local):
+        sock = socket.socket(socket.AF_UNIX, kind)
     bound = False
     try:
         sock.settimeout(None)
-        if local is not None:
-            _bind_unix(sock, local)
-            bound = True
-        if backlog is not None:
-            sock.listen(backlog)
-        if remote is not None:
-            _connect_unix(sock, remote)
+        with _naming(local):
+            if local is not None:
+                _bind_unix(sock, local)
+                bound = True
+            if backlog is not None:
+                sock.listen(backlog)
+        with _naming(remote):
+            if remote is not None:
+                sock.connect(remote)
     except BaseException:
         sock.close()
         if bound and local is not None and _is_file(local):
@@ -574,15 +608,16 @@ def _is_file(path: bytes) -> bool:
     return path[:1] not in (b"", b"\0")
 
 
-def _connect_unix(sock: socket.socket, path: bytes) -> None:
+@contextmanager
+def _naming(path: bytes | None) -> Iterator[None]:
+    """An OSError in here names the path, if there is one."""
     try:
-        sock.connect(path)
+        yield
     except OSError as error:
-        raise _unix_error(path, error) from None
-
-
-def _unix_error(path: bytes, error: OSError, text: str | None = None) -> OSError:
-    return OSError(error.errno, f"{path_text(path) or 'an abstract name'}: {text or error.strerror}")
+        if path is None:
+            raise
+        what = path_text(path) or "an abstract name"
+        raise OSError(error.errno or errno.EINVAL, f"{what}: {error.strerror or error}") from None
 
 
 def _bind_unix(sock: socket.socket, path: bytes) -> None:
@@ -592,10 +627,10 @@ def _bind_unix(sock: socket.socket, path: bytes) -> None:
         if error is None:
             return
         if error.errno != errno.EADDRINUSE or not _is_file(path):
-            raise _unix_error(path, error)
+            raise error
         if (why := _kept_by(path)) is not None:
-            raise _unix_error(path, error, why)
-    raise _unix_error(path, OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE)))
+            raise OSError(errno.EADDRINUSE, why)
+    raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
 
 
 def _refused_bind(sock: socket.socket, path: bytes) -> OSError | None:
@@ -624,7 +659,7 @@ def _file(path: bytes) -> _File | None:
 
 
 def _kept_by(path: bytes) -> str | None:
-    """Why a path is not free; None if it is, or is now."""
+    """Why a path is not free; None if it is, or is now; OSError if that cannot be found out, or be changed."""
     found = _file(path)
     if found is None:
         return None
@@ -633,8 +668,13 @@ def _kept_by(path: bytes) -> str | None:
     if _is_alive(path):
         return os.strerror(errno.EADDRINUSE)
     if _file(path) == found:  # and not that of a server that has come since
-        with suppress(FileNotFoundError):
+        try:
             os.unlink(path)
+        except FileNotFoundError:
+            pass
+        except OSError as error:
+            left = "there is the file of a server that is gone, which cannot be removed"
+            raise OSError(error.errno, f"{left}: {error.strerror}") from None
     return None
 
 

@@ -1,5 +1,6 @@
 """`netfast blast` and `netfast sink`, one at each end."""
 
+import argparse
 import errno
 import json
 import random
@@ -10,7 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ from hypothesis import given, strategies as st
 import netfast as nf
 from cli.servers import address_of, at, ended, interrupted
 from net import lab
-from netfast.cli import _traffic, blast
+from netfast.cli import _traffic, blast, sink
 from netfast.cli._traffic import DATA, END, HEADER, PING, REPORT, Pace, Tally, header, read_mark, report_of
 
 Command = Callable[..., Any]
@@ -508,6 +509,58 @@ def test_a_sink_takes_anything(start: Start) -> None:
     assert (code, json.loads(out)["bytes"]) == (0, 18)
 
 
+def test_a_sink_that_is_cut_off_tells_what_came(start: Start) -> None:
+    for options in ((), ("--json",)):
+        sink = start("sink", *options, *TCP)
+        with socket.create_connection(at(address_of(sink))) as client:
+            client.sendall(header(DATA, 0) + bytes(5_000_000))
+            time.sleep(0.5)
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+            peer = f"127.0.0.1:{client.getsockname()[1]}"
+        code, out, err = ended(sink)
+        assert (code, err.decode()) == (2, f"netfast: {peer}: Connection reset by peer\n")
+        if options:
+            assert json.loads(out)["bytes"] == 5_000_016
+        else:
+            assert (rows(out)[1][1], rows(out)[1][-1]) == ("5.0", "received")
+
+
+class GivenUp:
+    """A connection whose other side has vanished, of which TCP tells once, and then that it has ended."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+        self._told = False
+
+    def settimeout(self, seconds: float) -> None:
+        pass
+
+    def recv_into(self, buffer: memoryview) -> int:
+        data, self._data = self._data, b""
+        buffer[: len(data)] = data
+        return len(data) or self._tell()
+
+    def send(self, data: memoryview) -> int:
+        return self._tell() or len(data)
+
+    sendall = send
+
+    def _tell(self) -> int:
+        if not self._told:
+            self._told = True
+            raise TimeoutError(errno.ETIMEDOUT, "given up")
+        return 0
+
+
+@pytest.mark.parametrize("data", [b"", header(DATA, 0), header(PING, 64)], ids=["nothing", "data", "a ping"])
+def test_a_connection_that_is_given_up_is_trouble(data: bytes) -> None:
+    """As it is read, or as a ping is sent back: it is no wait that is over."""
+    options = argparse.Namespace(protocol="tcp", size=1000, seconds=None, json=True)
+    connection: Any = GivenUp(data)
+    with pytest.raises(TimeoutError, match="given up"):
+        sink._Stream(options)._read(connection)
+
+
 # --- there and back --------------------------------------------------------------------------------------------------
 
 
@@ -529,6 +582,59 @@ def test_pings(start: Start, netfast: Command, operands: tuple[str, ...], size: 
     assert (code, got["bytes"]) == (0, 200 * size)
     if operands is UDP:
         assert (got["datagrams"], got["lost"]) == (200, 0)
+
+
+class Slow:
+    """Who sends pings over a connection, more than any buffer holds, and does not read what comes back until told."""
+
+    def __init__(self, address: str) -> None:
+        self.data = header(PING, 64) + random.Random(1).randbytes(16 << 20)
+        self.sock = socket.create_connection(at(address), timeout=10)
+        self._thread = threading.Thread(target=self._send)
+        self._thread.start()
+
+    def _send(self) -> None:
+        with suppress(OSError):
+            self.sock.sendall(self.data)
+            self.sock.shutdown(socket.SHUT_WR)
+
+    def close(self) -> None:
+        self.sock.close()
+        self._thread.join(20)
+        assert not self._thread.is_alive()
+
+
+def test_an_echo_takes_its_time(start: Start) -> None:
+    sink = start("sink", "--json", *TCP)
+    with closing(Slow(address_of(sink))) as slow:
+        back = b""
+        for _ in range(3):
+            time.sleep(0.5)
+            back += slow.sock.recv(100_000)
+        while data := slow.sock.recv(1 << 20):
+            back += data
+    assert back == slow.data
+    code, out, err = ended(sink)
+    assert (code, json.loads(out)["bytes"], err) == (0, len(slow.data), b"")
+
+
+@pytest.mark.parametrize("options", [(), ("--seconds", "1.5")])
+def test_an_echo_that_nobody_reads_ends(start: Start, options: tuple[str, ...]) -> None:
+    """By Ctrl-C, or as the time is over."""
+    sink = start("sink", "--json", *TCP, *options)
+    with closing(Slow(address_of(sink))):
+        time.sleep(1)
+        assert sink.poll() is None
+        code, out, err = ended(sink) if options else interrupted(sink)
+    assert (code, err) == (0, b"")
+    assert json.loads(out)["bytes"] > 100_000
+
+
+def test_wide_cells_stay_apart(capsys: pytest.CaptureFixture[str]) -> None:
+    trips = _traffic.Trips(quiet=False)
+    trips.times = [1_229_960_000] * 3
+    trips.total(trips.begin + 4)
+    assert capsys.readouterr().out.split()[-7:] == ["0.0-4.0", "3", "0", *["1,229,960.0"] * 4]
 
 
 def test_a_table_of_pings(start: Start, netfast: Command) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -116,6 +117,40 @@ def test_idle(start: Start) -> None:
         assert process.wait(10) == 0
         assert everything(client) == b""
     assert ended(process)[1] == b"x"
+
+
+def test_not_all_was_sent(start: Start, tmp_path: Path) -> None:
+    path, file = tmp_path / "s", tmp_path / "file"
+    file.write_bytes(bytes(3 << 20))
+    with file.open("rb") as stdin:
+        process = start("listen", "-w", "0.3", "-v", path, stdin=stdin)
+        address_of(process)
+        with to(str(path)):
+            assert process.wait(10) == 2
+    _, out, err = ended(process)
+    who = f"process {os.getpid()}"
+    said = f"{who}: connected\nnetfast: {who}: not all was sent, for nothing has come or gone for 0.3 s\n"
+    assert (out, err.decode()) == (b"", said)
+
+
+@pytest.mark.parametrize("options", [(), ("-k",)])
+def test_an_input_that_cannot_be_read(start: Start, tmp_path: Path, options: tuple[str, ...]) -> None:
+    """Whatever comes is printed all the same."""
+    with (tmp_path / "file").open("wb") as stdin:
+        process = start("listen", "-v", *options, "127.0.0.1:0", stdin=stdin)
+        with to(address_of(process)) as client:
+            assert line_of(process).endswith(": connected")
+            assert line_of(process) == "netfast: standard input: Bad file descriptor"
+            client.sendall(b"x")
+        assert line_of(process).endswith(": ended")
+        assert (interrupted if options else ended)(process) == (2, b"x", b"")
+
+
+def test_datagrams_without_an_input_that_can_be_read(start: Start, udp: socket.socket, tmp_path: Path) -> None:
+    with (tmp_path / "file").open("wb") as stdin:
+        process = start("listen", "-v", "--once", "udp", "127.0.0.1:0", stdin=stdin)
+        udp.sendto(b"x", at(address_of(process)))
+        assert ended(process)[:2] == (2, b"x")
 
 
 def test_hexadecimal(start: Start) -> None:
@@ -242,6 +277,29 @@ def test_messages(start: Start, netfast: Command, kind: str) -> None:
     assert [json.loads(line)["text"] for line in out.splitlines()] == ["one\n", "two"]
 
 
+@pytest.mark.parametrize("options", [(), ("--once",)])
+def test_whose_queue_is_full_is_waited_for(start: Start, tmp_path: Path, options: tuple[str, ...]) -> None:
+    """Without a processor's whole time, and as long as -w allows."""
+    path, lines = tmp_path / "s", tmp_path / "lines"
+    lines.write_bytes(b"x\n" * 3000)
+    with lines.open("rb") as stdin, closing(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)) as client:
+        client.bind(str(tmp_path / "c"))
+        client.settimeout(10)
+        process = start("listen", "-v", "-w", "1.5", "--type", "dgram", *options, path, stdin=stdin)
+        address_of(process)
+        before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
+        client.sendto(b"hello", str(path))
+        time.sleep(0.5)
+        assert client.recv(10) == b"x\n"
+        assert process.wait(10) == 2
+        taken = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - before
+    code, out, err = ended(process)
+    assert (code, out) == (2, b"hello")
+    said = f"netfast: {tmp_path}/c: not all was sent, for nothing has come or gone for 1.5 s"
+    assert err.decode().splitlines()[-1] == said
+    assert taken < 1
+
+
 @pytest.mark.parametrize("at_once", [False, True])
 def test_a_message_of_no_bytes_is_not_the_end(start: Start, first_line: Command, at_once: bool) -> None:
     """Whether the client is still there as it is read, or has gone already."""
@@ -290,6 +348,7 @@ def test_a_closed_pipe_ends_it_quietly(start: Start) -> None:
         (("::1",), "wants brackets"),
         (("tcp", "127.0.0.1:1", "more"), "'more' is one word too many"),
         (("--type", "dgram", "127.0.0.1:1"), "--type goes with unix"),
+        (("unix", ""), "ADDR is empty; wanted a path, or @name"),
         (("--once", "-k", "1"), "not allowed with"),
         (("--hex", "--json", "1"), "not allowed with"),
         (("-w", "0", "1"), "out of range"),

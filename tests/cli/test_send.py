@@ -3,12 +3,14 @@
 import json
 import os
 import pty
+import signal
 import socket
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -115,6 +117,67 @@ def test_a_server_that_does_not_end(cli: Command) -> None:
         assert 0.25 < time.monotonic() - begin < 3
 
 
+@contextmanager
+def deaf(kind: str, path: Path) -> Iterator[tuple[list[object], str]]:
+    """Who takes a connection and reads nothing: the words that lead there, and the name of that place."""
+    if kind == "tcp":
+        with nf.tcp_listen("127.0.0.1:0") as server:
+            yield [at(server)], at(server)
+    else:
+        with nf.unix_socket(path, type=kind, listen=1):  # type: ignore[arg-type]
+            yield ["--type", kind, path], str(path)
+
+
+@pytest.mark.parametrize("kind", ["tcp", "stream", "seqpacket"])
+def test_not_all_was_sent(netfast: Command, tmp_path: Path, kind: str) -> None:
+    with deaf(kind, tmp_path / "s") as (words, name):
+        run = netfast("send", "-w", "0.2", *words, stdin=b"0123456789abcde\n" * (1 << 20))
+    assert run == (2, "", f"netfast: {name}: not all was sent, for nothing has come or gone for 0.2 s\n")
+
+
+def test_a_line_that_has_not_ended_was_not_sent(start: Start, tmp_path: Path) -> None:
+    with deaf("seqpacket", tmp_path / "s") as (words, name):
+        process = start("send", "-w", "0.5", *words)
+        assert process.stdin is not None
+        process.stdin.write(b"one\ntw")
+        process.stdin.flush()
+        assert process.wait(10) == 2
+    said = f"netfast: {name}: not all was sent, for nothing has come or gone for 0.5 s\n"
+    process.stdin.close()
+    process.stdin = None
+    assert ended(process) == (2, b"", said.encode())
+
+
+def test_who_is_gone_has_not_got_what_was_there_already(start: Start, tmp_path: Path) -> None:
+    with nf.unix_socket(tmp_path / "s", listen=1) as server:
+        server.settimeout(10)
+        process = start("send", tmp_path / "s")
+        assert process.stdin is not None
+        connection, _ = server.accept()
+        with connection:
+            connection.shutdown(socket.SHUT_WR)
+            time.sleep(0.3)
+            process.send_signal(signal.SIGSTOP)
+            assert os.WIFSTOPPED(os.waitpid(process.pid, os.WUNTRACED)[1])
+        process.stdin.write(b"late\n")
+        process.stdin.flush()
+        process.send_signal(signal.SIGCONT)
+        assert process.wait(10) == 2
+    process.stdin.close()
+    process.stdin = None
+    assert ended(process)[2] == f"netfast: {tmp_path}/s: Broken pipe\n".encode()
+
+
+@pytest.mark.parametrize("operands", [(), ("udp",)])
+def test_an_input_that_cannot_be_read(
+    start: Start, udp: socket.socket, tmp_path: Path, operands: tuple[str, ...]
+) -> None:
+    with nf.tcp_listen("127.0.0.1:0") as server, (tmp_path / "file").open("wb") as file:
+        address = at(udp if operands else server)
+        process = start("send", "-w", "0.2", *operands, address, stdin=file)
+        assert ended(process) == (2, b"", b"netfast: standard input: Bad file descriptor\n")
+
+
 def test_refused(cli: Command, tmp_path: Path) -> None:
     with nf.reserve_port(host="127.0.0.1") as sock:
         assert cli("send", at(sock), "x") == (2, "", f"netfast: {at(sock)}: Connection refused\n")
@@ -200,6 +263,20 @@ def test_ctrl_c(start: Start) -> None:
                 assert interrupted(process) == (code, b"", b"")
 
 
+def test_ctrl_c_before_all_was_sent(start: Start, tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(bytes(16 << 20))
+    with nf.tcp_listen("127.0.0.1:0") as server, path.open("rb") as file:
+        server.settimeout(10)
+        process = start("send", at(server), stdin=file)
+        connection, _ = server.accept()
+        with connection:
+            connection.sendall(b"x")
+            assert process.stdout is not None
+            assert process.stdout.read(1) == b"x"
+            assert interrupted(process) == (130, b"", b"")
+
+
 def test_a_terminal_is_not_waited_for(start: Start) -> None:
     master, slave = pty.openpty()
     with nf.tcp_listen("127.0.0.1:0") as server:
@@ -223,9 +300,18 @@ def test_a_terminal_is_not_waited_for(start: Start) -> None:
         (("localhost", "hello"), "there is no port"),
         (("127.0.0.1:0", "hello"), "wanted a port of 1 to 65535"),
         (("--type", "seqpacket", "udp", "127.0.0.1:1"), "--type goes with unix"),
+        (("unix", "", "hello"), "ADDR is empty; wanted a path, or @name"),
+        (("unix", "@", "hello"), "ADDR='@': there is no name behind @"),
+        (("@",), "ADDR='@': there is no name behind @"),
     ],
 )
 def test_usage_errors(cli: Command, arguments: tuple[str, ...], said: str) -> None:
     run = cli("send", *arguments)
     assert (run.code, run.out, run.err.count("\n")) == (2, "", 1)
     assert said in run.err
+
+
+def test_a_path_that_is_too_long(cli: Command) -> None:
+    path = "/" + "x" * 107
+    said = f"netfast: {path}: 108 bytes, and a Unix socket has at most 107\n"
+    assert cli("send", path, "hello") == cli("listen", path) == (2, "", said)

@@ -3,6 +3,7 @@
 import errno
 import ipaddress
 import os
+import resource
 import signal
 import socket
 import stat
@@ -54,6 +55,20 @@ def full(host: str = "127.0.0.1") -> Iterator[tuple[str, int]]:
             client.connect_ex(listener.getsockname())
         time.sleep(0.05)
         yield host, port_of(listener)
+
+
+@contextmanager
+def descriptors(left: int) -> Iterator[None]:
+    """So many more may be opened."""
+    found = [os.open(os.devnull, os.O_RDONLY) for _ in range(left + 1)]
+    for one in found:
+        os.close(one)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (found[-1], hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def answers(monkeypatch: pytest.MonkeyPatch, *places: tuple[str, int]) -> None:
@@ -473,6 +488,28 @@ def test_no_descriptor_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
             make("127.0.0.1:80")
 
 
+@pytest.mark.parametrize("left", [0, 1])
+def test_where_no_descriptor_is_left_the_place_is_named(left: int) -> None:
+    """The first one is of what waits for the connection."""
+    with descriptors(left), pytest.raises(OSError, match=r"127\.0\.0\.1:80: Too many open files") as raised:
+        nf.tcp_connect("127.0.0.1:80")
+    assert raised.value.errno == errno.EMFILE
+
+
+@pytest.mark.parametrize("make", [nf.tcp_socket, nf.udp_socket])
+def test_ipv4_without_a_place(opened: ExitStack, make: Callable[..., socket.socket]) -> None:
+    """As the docstrings say: by its family, or as an address of IPv6."""
+    sock = opened.enter_context(make())
+    if sock.family == socket.AF_INET6:
+        with pytest.raises(socket.gaierror) as raised:
+            sock.bind(("127.0.0.1", 0))
+        assert raised.value.errno == socket.EAI_ADDRFAMILY
+        sock.bind(("::ffff:127.0.0.1", 0))
+    four = opened.enter_context(make(family="inet"))
+    four.bind(("127.0.0.1", 0))
+    assert four.getsockname()[0] == "127.0.0.1"
+
+
 # --- UDP -------------------------------------------------------------------------------------------------------------
 
 
@@ -667,6 +704,57 @@ def test_nobody_is_there(tmp_path: Path) -> None:
     assert not os.path.lexists(own)  # what a call makes that fails, it takes away
     with pytest.raises(FileNotFoundError, match="none/s"):
         nf.unix_socket(tmp_path / "none" / "s")
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EPERM])
+def test_what_was_left_behind_and_cannot_be_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    path = tmp_path / "s"
+    nf.unix_socket(path).close()
+
+    def refuse(path: bytes) -> None:
+        raise OSError(number, os.strerror(number), path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "unlink", refuse)
+        with pytest.raises(PermissionError) as raised:
+            nf.unix_socket(path)
+    why = "there is the file of a server that is gone, which cannot be removed"
+    assert (raised.value.errno, raised.value.strerror) == (number, f"{path}: {why}: {os.strerror(number)}")
+    assert raised.value.filename is None
+
+
+@pytest.mark.parametrize("left", [0, 1])
+def test_where_no_descriptor_is_left_the_path_is_named(tmp_path: Path, left: int) -> None:
+    """The second one asks whether the server of a file is gone."""
+    path = tmp_path / "s"
+    nf.unix_socket(path).close()
+    calls: list[dict[str, Any]] = [{"path": path}, {"path": path, "connect": tmp_path / "other"}]
+    for arguments in calls + [{"connect": path}] * (not left):
+        with descriptors(left), pytest.raises(OSError, match=f"{path}: Too many open files") as raised:
+            nf.unix_socket(**arguments)
+        assert raised.value.errno == errno.EMFILE
+    if not left:
+        with descriptors(0), pytest.raises(OSError, match=r"@netfast\.test: Too many open files"):
+            nf.unix_socket("@netfast.test")
+
+
+def test_who_cannot_listen_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Refuses(socket.socket):
+        def listen(self, *_: Any) -> None:
+            raise OSError(errno.ENOBUFS, os.strerror(errno.ENOBUFS))
+
+    monkeypatch.setattr(socket, "socket", Refuses)
+    with pytest.raises(OSError, match=f"{tmp_path}/s: No buffer space"):
+        nf.unix_socket(tmp_path / "s", listen=1)
+    assert not os.listdir(tmp_path)
+
+
+def test_whom_to_connect_to_has_a_name() -> None:
+    for name in ("@", b"@", b"\0"):
+        with pytest.raises(ValueError, match=r"connect=.*there is no name behind @"):
+            nf.unix_socket(connect=name)
 
 
 def test_odd_names(opened: ExitStack, tmp_path: Path) -> None:

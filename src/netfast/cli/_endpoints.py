@@ -8,7 +8,7 @@ import struct
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from ..endpoints import joined, path_text, read_endpoint
+from ..endpoints import joined, path_text, read_endpoint, read_path
 from ._options import Parser
 from ._sockets import unmapped
 
@@ -35,7 +35,10 @@ def add_target(parser: Parser, more: str = "") -> None:
 def read_target(
     parser: Parser, words: Sequence[str], protocols: Sequence[str] = ("tcp", "udp", "unix"), *, least: int = 0
 ) -> tuple[Target, list[str]]:
-    """The protocol and the address, and the words behind them; what is wrong ends the command here, in a line."""
+    """The protocol and the address, and the words behind them; what is wrong ends the command here, in a line.
+
+    least: 0 if the kernel may choose the port, or an abstract name; 1 if not.
+    """
     rest = list(words)
     protocol = rest.pop(0) if rest and rest[0] in protocols else None
     if not rest:
@@ -43,11 +46,15 @@ def read_target(
     address = rest.pop(0)
     if protocol is None:
         protocol = "unix" if "unix" in protocols and address.startswith(_UNIX_MARKS) else "tcp"
-    if protocol != "unix":
-        try:
+    try:
+        if protocol != "unix":
             read_endpoint(address, "ADDR", least=least)
-        except ValueError as error:
-            parser.error(str(error))
+        else:
+            read_path(address, "ADDR", least=least)
+    except ValueError as error:
+        parser.error(str(error))
+    except OSError:  # a path that is too long, as who opens the socket will say
+        pass
     return Target(protocol, address), rest
 
 

@@ -96,6 +96,7 @@ class Feed:
         self.queue: deque[bytes] = deque()
         self.descriptor: int | None = None  # where there may be more to read
         self.is_terminal = False
+        self.is_cut = False  # a part of standard input could not be read, which has been said
         self._form = form
         self._rest = b""  # of a message that has not ended
         if text is not None:
@@ -115,13 +116,26 @@ class Feed:
     def has_ended(self) -> bool:
         return self.descriptor is None and not self.queue
 
+    @property
+    def has_unsent(self) -> bool:
+        """Whether something was read, or given, that is not sent yet."""
+        return bool(self.queue or self._rest)
+
+    @property
+    def has_more(self) -> bool:
+        """Whether there is something to send, as far as is known without a wait."""
+        return self.has_unsent or (self.descriptor is not None and bool(_ready({self.descriptor: select.POLLIN}, 0)))
+
     def read(self) -> None:
         """Takes what standard input has, for which somebody has waited."""
         assert self.descriptor is not None
         try:
             data = os.read(self.descriptor, _PIECE)
+        except BlockingIOError:  # somebody else who has it open was faster
+            return
         except OSError as error:
             _output.complain(f"standard input: {error.strerror}")
+            self.is_cut = True
             data = b""
         if not data:
             self.descriptor = None
@@ -174,7 +188,10 @@ def _wanted(descriptor: int, feed: Feed, *, may_send: bool, hears: bool = True) 
 
 
 def relay(sock: socket.socket, feed: Feed, printer: Printer, peer: str, wait: float | None) -> None:
-    """A connection, until both sides have ended or nothing has come or gone for so many seconds; OSError as of both."""
+    """A connection, until both sides have ended or nothing has come or gone for so many seconds.
+
+    OSError as of both, and TimeoutError if by then not all that was read is sent.
+    """
     sock.setblocking(False)
     hears = says = True
     while hears or says:
@@ -187,11 +204,14 @@ def relay(sock: socket.socket, feed: Feed, printer: Printer, peer: str, wait: fl
             return
         ready = _ready(_wanted(sock.fileno(), feed, may_send=says, hears=hears), wait)
         if not ready:
+            _check_idle(feed, wait)
             return
         state = ready.get(sock.fileno(), 0)
         if hears and state & (select.POLLIN | _GONE):
             hears = _heard(sock, printer, peer)
         elif state & _GONE:
+            if feed.descriptor in ready:  # what is there already was to be sent
+                feed.read()
             _check_gone(sock, feed)
             return
         if says and state & select.POLLOUT:
@@ -224,24 +244,32 @@ def _has_hung_up(sock: socket.socket) -> bool:
     return not left[0]
 
 
+def _check_idle(feed: Feed, seconds: float | None, peer: str = "") -> None:
+    """Nothing has come or gone for so long: TimeoutError if that is no good end."""
+    if feed.has_unsent and seconds is not None:
+        why = f"not all was sent, for nothing has come or gone for {seconds:g} s"
+        raise TimeoutError(errno.ETIMEDOUT, f"{peer}: {why}" if peer else why)
+
+
 def _check_gone(sock: socket.socket, feed: Feed) -> None:
     """Nobody is there any more: OSError if that is no good end."""
-    number = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) or (errno.EPIPE if feed.queue else 0)
+    number = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) or (errno.EPIPE if feed.has_unsent else 0)
     if number:
         raise OSError(number, os.strerror(number))
 
 
-def _send_one(feed: Feed, send: Callable[[bytes], int]) -> None:
-    """The first of what is to be sent, as much of it as is taken now."""
+def _send_one(feed: Feed, send: Callable[[bytes], int]) -> bool:
+    """The first of what is to be sent, as much of it as is taken now; False if nothing is."""
     data = feed.queue[0]
     try:
         sent = send(data)
     except BlockingIOError:
-        return
+        return False
     if sent < len(data):
         feed.queue[0] = data[sent:]
     else:
         feed.queue.popleft()
+    return True
 
 
 def exchange(
@@ -264,29 +292,43 @@ def exchange(
             feed.read()
 
 
+_NAP = 0.05  # seconds between two tries to send to who has no room for more
+
+
 def answer(
     sock: socket.socket, feed: Feed, printer: Printer, wait: float | None, told: Callable[[str], object], *, once: bool
 ) -> None:
     """Datagrams from anybody, and to who came last, until nothing has come for so many seconds.
 
     once: until the first has come, and who sent it has got what was there for him.
+    TimeoutError if whoever came last has taken nothing for so long.
     """
     sock.setblocking(False)
     descriptor = sock.fileno()
     last: Any = None
+    moved = time.monotonic()  # when something came or went
     while True:
         hears = not (once and printer.pieces)
         wanted = _wanted(descriptor, feed, may_send=bool(last), hears=hears)
         ready = _ready(wanted, wait if hears else 0)
         if not ready:
+            if hears:
+                _check_idle(feed, wait, name_of(last))
             return
         state = ready.get(descriptor, 0)
         if hears and state & (select.POLLIN | _GONE):
             with suppress(BlockingIOError):
                 data, last = sock.recvfrom(_RECEIVED_MAX)
+                moved = time.monotonic()
                 _print_datagram(data, printer, name_of(last) or "somebody", told)
         if state & select.POLLOUT and feed.queue:
-            _send_to(sock, feed, last)
+            if _send_to(sock, feed, last):
+                moved = time.monotonic()
+            elif wait is not None and time.monotonic() >= moved + wait:
+                _check_idle(feed, wait, name_of(last))
+            else:
+                # A socket without a connection is always ready to send, says poll: the other side's queue is full.
+                _ready({descriptor: select.POLLIN * hears}, _NAP)
         if feed.descriptor in ready:
             feed.read()
 
@@ -297,10 +339,14 @@ def _print_datagram(data: bytes, printer: Printer, peer: str, told: Callable[[st
     told(f"{peer}: {len(data)} byte{'s' * (len(data) != 1)}")
 
 
-def _send_to(sock: socket.socket, feed: Feed, address: Any) -> None:
-    """A datagram to somebody; that it does not get there is said, and keeps nobody else from being heard."""
+def _send_to(sock: socket.socket, feed: Feed, address: Any) -> bool:
+    """A datagram to somebody, False if there is no room for it.
+
+    That it does not get there is said, and keeps nobody else from being heard.
+    """
     try:
-        _send_one(feed, lambda data: sock.sendto(data, address))
+        return _send_one(feed, lambda data: sock.sendto(data, address))
     except OSError as error:
         feed.queue.popleft()
         _output.complain(f"{name_of(address)}: {error.strerror}")
+    return True

@@ -214,7 +214,8 @@ class Table:
         self._say(cells, note)
 
     def _say(self, cells: Sequence[str], note: str) -> None:
-        texts = [f"{cell:>{width}}" for cell, (_, width) in zip(cells, self._columns, strict=True)]
+        # A cell that is too wide for its column has a blank in front, too.
+        texts = [f" {cell:>{width - 1}}" for cell, (_, width) in zip(cells, self._columns, strict=True)]
         _output.say("".join([*texts, f"  {note}" * bool(note)]))
         _output.flush()
 

@@ -24,8 +24,8 @@ def _parser() -> Parser:
         f"{ADDRESSES}\n\n"
         "examples:\n  netfast listen 8080\n  netfast listen -v udp 127.0.0.1:514\n"
         "  netfast listen 127.0.0.1:8080 < file\n  netfast listen --hex -k /tmp/a.sock\n\n"
-        "Exit codes: 0 something came, or a connection was there; 2 trouble, or with -w nobody came; 130 Ctrl-C before "
-        "anybody came.",
+        "Exit codes: 0 something came, or a connection was there; 2 trouble, also when not all of standard input was "
+        "sent or could be read, or with -w nobody came; 130 Ctrl-C before anybody came.",
         operands="address",
         usage="netfast listen [OPTION]... [tcp|udp|unix] ADDR",
     )
@@ -54,11 +54,12 @@ def run(arguments: Sequence[str]) -> int:
         _output.complain(reason(error))
         return TROUBLE
     except KeyboardInterrupt:
-        return DONE if server.visitors else INTERRUPTED
+        if not server.visitors:
+            return INTERRUPTED
     if not server.visitors:
         _output.complain(f"{target.address}: nobody has come within {options.wait:g} s")
         return TROUBLE
-    return DONE
+    return TROUBLE if server.feed.is_cut else DONE
 
 
 class _Server:
@@ -69,6 +70,7 @@ class _Server:
         self._options = options
         self._printer = Printer(hex=options.hex, json=options.json)
         self._of_datagrams = target.protocol == "udp" or options.type == "dgram"
+        self.feed = Feed(None, "lines" if self._of_datagrams or options.type == "seqpacket" else "pieces")
         self._connections = 0
 
     @property
@@ -104,10 +106,8 @@ class _Server:
     def serve(self, sock: socket.socket) -> None:
         options = self._options
         if self._of_datagrams:
-            feed = Feed(None, "lines")
-            answer(sock, feed, self._printer, options.wait, self._tell, once=options.once)
+            answer(sock, self.feed, self._printer, options.wait, self._tell, once=options.once)
             return
-        feed = Feed(None, "lines" if options.type == "seqpacket" else "pieces")
         sock.settimeout(options.wait)
         while True:
             try:
@@ -116,7 +116,7 @@ class _Server:
                 return
             with connection:
                 self._connections += 1
-                trouble = self._talk(connection, feed)
+                trouble = self._talk(connection)
             if not options.keep:
                 if trouble:
                     raise trouble
@@ -124,14 +124,14 @@ class _Server:
             if trouble:
                 _output.complain(reason(trouble))
 
-    def _talk(self, connection: socket.socket, feed: Feed) -> OSError | None:
+    def _talk(self, connection: socket.socket) -> OSError | None:
         """One connection; what was wrong with it."""
         peer = "somebody"
         try:
             peer = peer_of(connection)
             self._tell(f"{peer}: connected")
             self._printer.begin()
-            relay(connection, feed, self._printer, peer, self._options.wait)
+            relay(connection, self.feed, self._printer, peer, self._options.wait)
         except OSError as error:
             return OSError(error.errno, f"{peer}: {error.strerror}")
         self._tell(f"{peer}: ended")

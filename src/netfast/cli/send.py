@@ -27,7 +27,7 @@ def _parser() -> Parser:
         "examples:\n  netfast send localhost:8080 < request\n  netfast send udp 127.0.0.1:514 hello\n"
         "  netfast send -w 0.2 /tmp/a.sock status\n\n"
         'Options end at "--": what follows is text. Exit codes: 0 all was sent, and what came back is printed; 2 '
-        "trouble; 130 Ctrl-C before anything came back.",
+        "trouble, also when not all was sent or could be read; 130 Ctrl-C before all was sent, or anything came back.",
         operands="address",
         usage="netfast send [OPTION]... [tcp|udp|unix] ADDR [TEXT]...",
     )
@@ -57,15 +57,27 @@ def run(arguments: Sequence[str]) -> int:
     check_type(parser, target, options.type)
     text = os.fsencode(" ".join(words)) + b"\n" * (not options.bare) if words else None
     printer = Printer(hex=options.hex, json=options.json)
+    feed = _feed(target, text, options)
     try:
         with _connected(target, options) as sock:
-            _talk(sock, target, text, printer, options)
+            _talk(sock, target, feed, printer, options)
     except OSError as error:
         _output.complain(reason(error))
         return TROUBLE
     except KeyboardInterrupt:
-        return DONE if printer.pieces else INTERRUPTED
-    return DONE
+        if feed.has_more or not printer.pieces:
+            return INTERRUPTED
+    return TROUBLE if feed.is_cut else DONE
+
+
+def _is_of_datagrams(target: Target, options: argparse.Namespace) -> bool:
+    return target.protocol == "udp" or options.type == "dgram"
+
+
+def _feed(target: Target, text: bytes | None, options: argparse.Namespace) -> Feed:
+    if _is_of_datagrams(target, options):
+        return Feed(text, "whole" if options.whole else "lines")
+    return Feed(text, "lines" if options.type == "seqpacket" else "pieces")
 
 
 def _connected(target: Target, options: argparse.Namespace) -> socket.socket:
@@ -81,9 +93,7 @@ def _connected(target: Target, options: argparse.Namespace) -> socket.socket:
     return unix_socket(own, type=options.type, connect=address)
 
 
-def _talk(
-    sock: socket.socket, target: Target, text: bytes | None, printer: Printer, options: argparse.Namespace
-) -> None:
+def _talk(sock: socket.socket, target: Target, feed: Feed, printer: Printer, options: argparse.Namespace) -> None:
     """Sends and prints; OSError that names the other side."""
 
     def tell(said: str) -> None:
@@ -93,11 +103,9 @@ def _talk(
     peer = name_of(sock.getpeername()) or target.address
     tell(f"{peer}: connected")
     try:
-        if target.protocol == "udp" or options.type == "dgram":
-            feed = Feed(text, "whole" if options.whole else "lines")
+        if _is_of_datagrams(target, options):
             exchange(sock, feed, printer, peer, options.wait or _PATIENCE, tell)
         else:
-            feed = Feed(text, "lines" if options.type == "seqpacket" else "pieces")
             relay(sock, feed, printer, peer, options.wait)
     except OSError as error:
         raise OSError(error.errno, f"{peer}: {error.strerror}") from None

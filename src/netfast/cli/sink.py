@@ -12,7 +12,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from . import DONE, INTERRUPTED, TROUBLE, _output
-from ._endpoints import add_target, name_of, no_more, peer_of, read_target
+from ._endpoints import add_target, name_of, no_more, read_target
 from ._options import Parser, add_json, number, whole
 from ._sockets import reason
 from ._traffic import (
@@ -60,7 +60,8 @@ def _parser() -> Parser:
         "  netfast sink 127.0.0.1:5001\n\n"
         "Lost are those up to the highest sequence, or the end as the sender tells it, that have not come. Ctrl-C ends "
         "with the table.\n\n"
-        "Exit codes: 0 something came; 2 trouble, or nothing within --seconds; 130 Ctrl-C before anything came.",
+        "Exit codes: 0 something came; 2 trouble, behind the table of what came until then, or nothing within "
+        "--seconds; 130 Ctrl-C before anything came.",
         operands="address",
         usage="netfast sink [OPTION]... [tcp|udp] ADDR",
     )
@@ -95,10 +96,13 @@ def run(arguments: Sequence[str]) -> int:
         with _bound(target.protocol, target.address) as sock:
             _output.aside(f"listening on {name_of(sock.getsockname())}")
             interrupted = sink.receive(sock)
-    except OSError as error:
+    except OSError as error:  # before it listened
         _output.complain(reason(error))
         return TROUBLE
     sink.end()
+    if sink.trouble:
+        _output.complain(reason(sink.trouble))
+        return TROUBLE
     if sink.count.datagrams or sink.count.bytes:
         return DONE
     if interrupted:
@@ -118,6 +122,7 @@ class _Sink:
 
     def __init__(self, options: argparse.Namespace) -> None:
         self._options = options
+        self.trouble: OSError | None = None  # what ended it before its time
         self._meter = Meter(options.protocol, quiet=options.json)
         self._until = time.monotonic() + options.seconds if options.seconds else math.inf
 
@@ -132,6 +137,8 @@ class _Sink:
             self._run(sock)
         except KeyboardInterrupt:
             return True
+        except OSError as error:
+            self.trouble = error
         return False
 
     def _run(self, sock: socket.socket) -> None:
@@ -358,17 +365,16 @@ class _Stream(_Sink):
         while time.monotonic() < self._until:
             sock.settimeout(self._patience() or _LEAST)
             with suppress(TimeoutError):
-                connection, _ = sock.accept()
+                connection, address = sock.accept()
                 break
         else:
             return
         with connection:
-            peer = peer_of(connection)
             self._meter.start()
             try:
                 self._read(connection)
             except OSError as error:
-                raise OSError(error.errno, f"{peer}: {reason(error)}") from None
+                raise OSError(error.errno, f"{name_of(address)}: {reason(error)}") from None
 
     def _read(self, connection: socket.socket) -> None:
         """All of one connection, which is sent back if it is pings."""
@@ -376,11 +382,11 @@ class _Stream(_Sink):
         start = b""  # until there is a header
         kind: int | None = None
         connection.settimeout(_TICK)
-        while (now := time.monotonic()) < self._until:
-            self._meter.tell(self.count, now)
+        for _ in self._ticks():
             try:
                 size = connection.recv_into(buffer)
-            except TimeoutError:
+            except TimeoutError as error:
+                _check_tick(error)
                 continue
             if not size:
                 break
@@ -392,9 +398,31 @@ class _Stream(_Sink):
                     continue
                 kind = (read_mark(start) or (0, 0))[0]
                 if kind == PING:
-                    connection.sendall(start)
+                    self._echo(connection, memoryview(start))
             elif kind == PING:
-                connection.sendall(buffer[:size])
+                self._echo(connection, buffer[:size])
         if kind == DATA:
             with suppress(OSError):  # who does not want to hear it
                 connection.sendall(report(amounts("tcp", self.count, self._meter.seconds)))
+
+    def _echo(self, connection: socket.socket, data: memoryview) -> None:
+        """Sends it back, however long that takes: `sendall` would have the timeout of a single call for all of it."""
+        for _ in self._ticks():
+            if not data:
+                return
+            try:
+                data = data[connection.send(data) :]
+            except TimeoutError as error:
+                _check_tick(error)
+
+    def _ticks(self) -> Iterator[None]:
+        """Turns until the time is over, in each of which nothing may wait for longer than a tick."""
+        while (now := time.monotonic()) < self._until:
+            self._meter.tell(self.count, now)
+            yield
+
+
+def _check_tick(error: TimeoutError) -> None:
+    """Only a wait for a tick has no errno: ETIMEDOUT is that of a connection which TCP has given up."""
+    if error.errno is not None:
+        raise error
