@@ -1,5 +1,5 @@
 """64-byte frames behind their length are taken out of a TCP connection 5 times as fast as by makefile and struct, and
-15 times as fast as by asyncio's streams, on its own loop and on uvloop.
+15 times as fast as by asyncio's streams, on its own loop and on uvloop; by iteration 3 times as fast as by makefile.
 
 Bound, written down first: copying 68 bytes out of the kernel, 10 ns, a frame out of that, and a bytes object, 40 ns.
 makefile makes two reads and an unpack a frame, asyncio two awaits.
@@ -7,6 +7,7 @@ Bound now: making the bytes objects.
 """
 
 import functools
+import itertools
 import operator
 import socket
 import struct
@@ -36,6 +37,12 @@ def claims(scale: float = 1.0) -> Iterator[Claim]:
             Rival("uvloop streams", 15, lambda: side(baselines.uvloop_frames()), operator.eq),
         ],
     )
+    yield Race(
+        work=f"iterate over {count:,} frames of {SIZE} bytes that come by a TCP connection",
+        unit="hosts",
+        netfast=side(iterate),
+        rivals=[Rival("makefile and struct", 3, lambda: side(makefile), operator.eq)],
+    )
 
 
 def fed(work: Callable[[socket.socket, int], int], count: int) -> int:
@@ -58,6 +65,13 @@ def frame_stream(sock: socket.socket, count: int) -> int:
         frames = stream.recv(4096)
         total += len(frames)
         count -= len(frames)
+    return total
+
+
+def iterate(sock: socket.socket, count: int) -> int:
+    total = 0
+    for _ in itertools.islice(nf.FrameStream(sock, prefix=">I"), count):
+        total += 1
     return total
 
 

@@ -87,6 +87,7 @@ cdef enum:
     SLICE = 100              # milliseconds of a wait between two looks at signals
     MOMENT = 1               # and of one for what poll does not tell
     POOL = 4                 # slabs that are kept for the next receives
+    PIECE = 1 << 16          # bytes of the largest that the kernel puts together
     CHUNK = 1 << 16          # bytes that are read at a time at least
     CHUNK_MAX = 1 << 20      # of room that is kept once a large frame is gone
     FRAMES = 1024            # taken apart in one go
@@ -174,8 +175,10 @@ cdef raise_os(int error):
 cdef class Slab:
     """Memory with the datagrams of one receive.  Whoever looks at it holds a reference: views of its bytes, too."""
     cdef nf.nf_slab* c
+    cdef uint32_t size       # bytes a slot
 
     def __cinit__(self, uint32_t slots, uint32_t size, bint told):
+        self.size = size
         self.c = nf.nf_slab_new(slots, size, told)
         if self.c == NULL:
             raise MemoryError(f"no memory for {slots} datagrams of {size:,} bytes")
@@ -329,18 +332,30 @@ cdef class Receiver:
     cdef uint32_t slots, size
     cdef bint told           # when each came, how many were dropped, in which pieces
     cdef bint waited         # for what came last
+    cdef bint may_grow       # pieces are larger than a slot, and nobody has set UDP_GRO yet
     cdef list pool
 
-    def __cinit__(self, uint32_t slots, uint32_t size, bint told):
+    def __cinit__(self, uint32_t slots, uint32_t size, bint told, bint gro):
         self.slots = slots
-        self.size = size
+        self.size = <uint32_t>PIECE if gro else size
         self.told = told
+        self.may_grow = told and self.size < PIECE
         self.pool = []
+
+    cdef void look_for_pieces(self, int fd) noexcept:
+        """Room for pieces once the socket has UDP_GRO, whoever set it: in less room datagrams would be lost."""
+        cdef int pieces = nf.nf_gets_pieces(fd)
+        if pieces:
+            self.may_grow = False
+        if pieces > 0:
+            self.size = PIECE
 
     cdef Slab free_slab(self):
         cdef Py_ssize_t i
         for i in range(len(self.pool)):
-            if Py_REFCNT(PyList_GET_ITEM(self.pool, i)) == 1:    # the pool's own reference
+            if Py_REFCNT(PyList_GET_ITEM(self.pool, i)) != 1:    # the pool's own reference
+                continue
+            if (<Slab>PyList_GET_ITEM(self.pool, i)).size == self.size:
                 return self.pool[i]
         slab = Slab(self.slots, self.size, self.told)
         self.pool.append(slab)
@@ -350,7 +365,7 @@ cdef class Receiver:
 
     def receive(self, sock, double seconds) -> Slab | None:
         """What is there, once something is; None if nothing came in time."""
-        cdef Slab slab = self.free_slab()
+        cdef Slab slab = None
         cdef Patience patience = Patience(sock, seconds)
         cdef bint waits = self.waited and seconds != 0           # as the last time: spares a call that finds nothing
         cdef int n
@@ -360,6 +375,10 @@ cdef class Receiver:
                 if not patience.wait(False):
                     return None
                 self.waited = True
+            if self.may_grow:
+                self.look_for_pieces(patience.fd)
+            if slab is None or slab.size != self.size:
+                slab = self.free_slab()
             with nogil:
                 n = nf.nf_slab_receive(slab.c, patience.fd)
             if n > 0:
@@ -498,13 +517,19 @@ cdef class Addresses:
             for i in range(n):
                 self.put_ip(first + i, holds[i], v4[i], packed[i], port[i])
 
-    def put_parsed(self, Parsed parsed, bytearray ports) -> None:
-        """Those of a column without a zone and of the socket's family; ports: uint16 each."""
+    def put_parsed(self, Parsed parsed, bytearray ports, dict scopes) -> None:
+        """Those of a column that are of the socket's family; ports: uint16 each.
+
+        scopes: the number of the card of each row that has a zone.
+        """
         cdef const uint16_t* port = <const uint16_t*>PyByteArray_AS_STRING(ports)
         cdef size_t i
         for i in range(self.n):
             self.put_ip(i, parsed.holds_at(i)[0], parsed.v4_at(i)[0],
                         NULL if parsed.packed is None else parsed.packed_at(i)[0], port[i])
+        if self.family == AF_INET6:
+            for i, scope in scopes.items():
+                (<sockaddr_in6*>(self.rows + i * self.c.stride)).sin6_scope_id = scope
 
     cdef void put_ip(self, size_t i, uint8_t holds, uint32_t v4, const uint8_t* packed, uint16_t port) noexcept:
         cdef sockaddr_in* four = <sockaddr_in*>(self.rows + i * self.c.stride)
@@ -827,6 +852,18 @@ cdef class Frames:
                 break
         return made
 
+    cdef bytes next_read(self):
+        """The next of these; None if none is whole."""
+        cdef nf_frame frame
+        cdef size_t before = self.cursor.at
+        if nf.nf_frames_split(&self.rule, &self.cursor, self.data, self.end, &frame, 1) == 0:
+            return None
+        try:
+            return PyBytes_FromStringAndSize(<const char*>self.data + frame.offset, <Py_ssize_t>frame.size)
+        except MemoryError:
+            self.cursor.at = before
+            raise
+
     cdef make_room(self):
         """Room for a chunk behind what is there; what has been taken makes place."""
         cdef size_t left = self.end - self.cursor.at, room = self.room
@@ -880,6 +917,40 @@ cdef class Frames:
             self.ended = n == 0
             self.end += <size_t>n
             in_time = patience.goes_on()
+
+
+cdef class FrameIterator:
+    """Each frame of a stream, one by one: whatever is not handed out yet stays with the stream.
+
+    What has been read needs no more than this; only for more the stream is asked, which costs ten times as much.
+    """
+    cdef Frames frames
+    cdef object receive      # the next frames, one at most
+    cdef uint32_t taken      # since the last look at signals
+
+    def __cinit__(self, Frames frames, receive):
+        self.frames = frames
+        self.receive = receive
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        cdef bytes frame
+        self.taken += 1
+        if self.taken == FRAMES:                        # list() of it looks at nothing else
+            self.taken = 0
+            PyErr_CheckSignals()
+            with nogil:
+                pass                                    # other threads may want their turn
+        if self.frames.receiving:
+            raise RuntimeError("somebody else is receiving from this stream")
+        frame = self.frames.next_read()
+        if frame is not None:
+            return frame
+        for frame in self.receive(1):
+            return frame
+        raise StopIteration
 
 
 # ---- frames into a stream

@@ -36,6 +36,7 @@ cdef extern from "nf_datagrams.h" nogil:
     const void* nf_slab_sender(const nf_slab* slab, const nf_datagram* d, size_t* size)
     uint32_t nf_slab_dropped(const nf_slab* slab)
     int nf_receive_options(int fd, c_bool gro)
+    int nf_gets_pieces(int fd)
     int64_t nf_socket_drops(int fd)
 
     ctypedef struct nf_outgoing:

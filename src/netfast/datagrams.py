@@ -6,6 +6,7 @@ puts together and takes apart (GSO and GRO), and makes no object a datagram unti
 
 from __future__ import annotations
 
+import errno
 import ipaddress
 import os
 import socket
@@ -15,7 +16,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from . import _core
-from .checks import PORT_MAX, checked_int
+from .checks import PORT_MAX, as_int, checked_int
 from .endpoints import read_path
 from .errors import AddressError
 from .linux import border
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
 
 __all__ = ["DatagramBatch", "Datagrams", "SendResult"]
 
-_GRO_SLOT = 1 << 16  # bytes: the largest that the kernel puts together
 _IP4_IN_6 = b"\0" * 10 + b"\xff\xff"
 
 
@@ -41,6 +41,14 @@ class SendResult(NamedTuple):
         sent: how many the kernel took.
         errors: (index, errno) of each that it refused.  Those from `sent + len(errors)` on were not tried: the time was
             over.
+
+    Source: sendmmsg(2), which stops at the first that is refused; `DatagramBatch.send` goes on behind it.
+
+    Example:
+        >>> import netfast as nf
+        >>> with nf.udp_socket(("127.0.0.1", 0)) as sock:
+        ...     nf.DatagramBatch(sock).send([b"fits", bytes(65_536)], sock.getsockname())  # errno.EMSGSIZE is 90
+        SendResult(sent=1, errors=[(1, 90)])
     """
 
     sent: int
@@ -52,6 +60,10 @@ class Datagrams:
 
     `datagrams[i]` is a memoryview of one, read-only; slices and iteration give these.  A view stays valid as long as
     anything holds it, or a part of it, or this object.  Columns are NumPy arrays, made when asked for.
+
+    Raises IndexError for an index that is not there; ImportError where a column is asked for and there is no NumPy.
+
+    Source: recvmmsg(2); addresses are those of ip(7), ipv6(7) and unix(7).
 
     Example:
         >>> import netfast as nf, socket
@@ -125,12 +137,16 @@ class Datagrams:
 
     @property
     def timestamps(self) -> NDArray[np.int64]:
-        """int64[n]: nanoseconds since the epoch, when the kernel received each; 0 of Unix sockets."""
+        """int64[n]: nanoseconds since the epoch, when the kernel received each (SO_TIMESTAMPNS, socket(7)).
+
+        0 of Unix sockets: the kernel stamps what comes over a network, and of these no control messages are taken, for
+        a peer may pass open descriptors by them.
+        """
         return self._column(self._slab.stamps(), "int64")
 
     @property
     def truncated(self) -> NDArray[np.bool_]:
-        """bool[n]: it was longer than `size`, and its end is lost."""
+        """bool[n]: it was longer than `size`, and its end is lost (MSG_TRUNC, recv(2))."""
         return self._column(self._slab.truncated(), "bool")
 
     def _column(self, data: bytearray, dtype: str) -> NDArray[Any]:
@@ -144,11 +160,13 @@ class DatagramBatch:
 
     Args:
         sock: a `socket.socket` of SOCK_DGRAM; AF_INET, AF_INET6 or AF_UNIX.  Its timeout and blocking mode are obeyed
-            and never changed.  These options are set: SO_TIMESTAMPNS, SO_RXQ_OVFL, and UDP_GRO if asked for.
+            and never changed.  These options are set, and stay set after the batch: SO_TIMESTAMPNS, SO_RXQ_OVFL, and
+            UDP_GRO if asked for.
         batch: messages a system call, 1 to 1,024.
         size: bytes that a datagram may have, 1 to 65,535; of a longer one the end is lost.
         gro: lets the kernel put together what comes in a row from one sender; it is handed out as the datagrams it was.
-            Each message then has 64 KiB of memory, whatever `size` is.
+            Each message then has 64 KiB of memory, whatever `size` is.  The option is the socket's, and is never taken
+            back: where another batch or the caller has set it, a batch with gro=False receives likewise.
 
     Attributes:
         sock: the socket.
@@ -157,6 +175,15 @@ class DatagramBatch:
 
     Memory: a receive takes memory that nobody looks at any more, or new one: `batch` times `size` bytes each, of which
     four are kept at most.  Descriptors that a peer passes through a Unix socket are not taken.
+
+    Raises TypeError for what is no socket; ValueError for one of another kind, one of TLS, a number out of its range,
+    or gro=True with a Unix socket; OSError for a closed socket, and with gro=True where there is no UDP_GRO
+    (ENOPROTOOPT: Linux before 5.0, or a socket that is not of UDP).  Linux only, elsewhere OSError (ENOSYS).
+
+    Threads may share a batch: each receives on its own, but one sends at a time, and another that tries is told so by a
+    RuntimeError.
+
+    Source: recvmmsg(2), sendmmsg(2); UDP_SEGMENT and UDP_GRO of udp(7); SO_TIMESTAMPNS and SO_RXQ_OVFL of socket(7).
 
     Example:
         >>> import netfast as nf
@@ -178,9 +205,9 @@ class DatagramBatch:
         self._is_unix = sock.family == socket.AF_UNIX
         if gro and self._is_unix:
             raise ValueError("gro=True: Unix sockets have no GRO")
-        kernel.receive_options(sock, bool(gro))
+        _set_options(kernel, sock, bool(gro))
         self._kernel = kernel
-        self._receiver = kernel.Receiver(slots, _GRO_SLOT if gro else length, not self._is_unix)
+        self._receiver = kernel.Receiver(slots, length, not self._is_unix, bool(gro))
         self._sender = kernel.Sender(sock, slots)
         self._drops_before = kernel.drops(sock)
         self._turns = Turns(sock, "batch")
@@ -215,7 +242,10 @@ class DatagramBatch:
         timeout: seconds to wait, None for ever; without it, as the socket is set.
 
         Raises TimeoutError if nothing came in time (BlockingIOError where the socket does not wait), and OSError as of
-        recv(2): of a connected socket an ICMP error, such as ConnectionRefusedError; ESHUTDOWN once it is shut down.
+        recv(2): of a connected socket an ICMP error, such as ConnectionRefusedError; ESHUTDOWN once it is shut down,
+        EBADF once it is closed.  MemoryError where there is none for the datagrams.
+
+        Source: recvmmsg(2).
         """
         seconds = patience(self.sock, timeout)
         slab = self._receiver.receive(self.sock, seconds)
@@ -224,7 +254,22 @@ class DatagramBatch:
         return Datagrams(slab, self._is_unix)
 
     async def arecv(self) -> Datagrams:
-        """The same on the running event loop, which waits as long as it takes; to be cancelled costs no datagram."""
+        """The same on the running event loop, which waits as long as it takes; to be cancelled costs no datagram.
+
+        Raises what `recv` does but for TimeoutError and BlockingIOError, and RuntimeError while another task awaits
+        this batch.
+
+        Source: recvmmsg(2), once the loop says that there is something.
+
+        Example:
+            >>> import asyncio, netfast as nf
+            >>> async def main(sock):
+            ...     sock.sendto(b"hello", sock.getsockname())
+            ...     return (await nf.DatagramBatch(sock).arecv()).tolist()
+            >>> with nf.udp_socket(("127.0.0.1", 0)) as sock:
+            ...     asyncio.run(main(sock))
+            [b'hello']
+        """
         with self._turns.taken(to_write=False):
             await self._turns.breathe()
             while (slab := self._receiver.receive(self.sock, 0.0)) is None:
@@ -238,18 +283,21 @@ class DatagramBatch:
 
         datagrams: an iterable of bytes-like objects.
         addresses: None for those of a connected socket; one (host, port) for all, or a path; an iterable with one for
-            each; or (AddressArray, ports) with one for each.  A host is an IP address as text, with a zone where one is
-            needed; names are not looked up.
+            each; or (AddressArray, ports) with one for each, as `Datagrams` has them of who sent.  A host is an IP
+            address as text, with a zone where one is needed; names are not looked up.
         timeout: as for `recv`; where the time is over, what is done is returned.  None at all done is a TimeoutError.
 
         Runs of datagrams of one size to one address go in one piece (UDP_SEGMENT) where the kernel takes it, which
         changes nothing of what arrives.
 
         Raises TypeError and ValueError, with the index, for what is no datagram or no address; OSError where nothing
-        can be sent at all, whose attribute `sent` says how many had gone.
+        can be sent at all, whose attribute `sent` says how many had gone; RuntimeError while another thread sends by
+        this batch.
 
         An ICMP error of an earlier datagram, which a connected socket tells of, costs one datagram of a later call
         (ECONNREFUSED).  One that comes in the middle of a system call is not told: the kernel forgets it.
+
+        Source: sendmmsg(2); UDP_SEGMENT of udp(7).
         """
         items = listed("datagrams", datagrams)
         packed = None if addresses is None else self._packed(addresses, len(items))
@@ -262,10 +310,24 @@ class DatagramBatch:
     ) -> SendResult:
         """Sends one buffer as datagrams of `segment` bytes, the last perhaps shorter; 64 of them a piece.
 
+        buffer: a bytes-like object in one piece.
+        segment: 1 to 65,535.
         address: None for that of a connected socket, or one (host, port), or a path.
+        timeout: as for `send`, and likewise what is returned and raised; an index is that of a segment.
+
+        Source: UDP_SEGMENT of udp(7).
+
+        Example:
+            >>> import netfast as nf
+            >>> with nf.udp_socket(("127.0.0.1", 0)) as sock:
+            ...     batch = nf.DatagramBatch(sock)
+            ...     batch.send_segments(b"onetwofin.", 3, sock.getsockname())
+            ...     batch.recv().tolist()
+            SendResult(sent=4, errors=[])
+            [b'one', b'two', b'fin', b'.']
         """
         length = checked_int("segment", segment, 1, self._kernel.DATAGRAM_MAX)
-        count = -(-memoryview(buffer).nbytes // length)
+        count = -(-_bytes_of(buffer) // length)
         packed = None if address is None else self._one(address)
         seconds = patience(self.sock, timeout)
         sent, done, errors = self._sender.send_segments(self.sock, buffer, length, packed, seconds)
@@ -285,7 +347,7 @@ class DatagramBatch:
         if _is_columns(addresses):
             hosts, ports = addresses
             return self._of_columns(hosts, ports, count)
-        if _is_address(addresses):
+        if _is_address(addresses, self._is_unix):
             return self._one(addresses)
         items = listed("addresses", addresses, "an iterable of one for each")
         made = self._places(count, len(items))
@@ -304,13 +366,22 @@ class DatagramBatch:
 
     def _of_columns(self, hosts: AddressArray, ports: Any, count: int) -> Addresses:
         made = self._places(count, len(hosts))
-        numbers = list(ports) if hasattr(ports, "__iter__") else [ports] * len(hosts)
+        numbers = _listed_ports(ports, len(hosts))
         if len(numbers) != len(hosts):
             raise ValueError(f"there are {len(hosts):,} addresses and {len(numbers):,} ports")
-        made.put_parsed(hosts._parsed, bytearray(array("H", map(_port, numbers, range(count)))))
+        packed = bytearray(array("H", map(_port, numbers, range(count))))
+        made.put_parsed(hosts._parsed, packed, self._scopes(hosts._parsed.zones))
         texts = hosts.to_list() if made.missing(0) >= 0 else []
         self._put_others(made, lambda row: (texts[row], numbers[row]))
         return made
+
+    def _scopes(self, zones: dict[int, str]) -> dict[int, int]:
+        """The number of the card of each row that has a zone."""
+        if self.sock.family != socket.AF_INET6:
+            return {}
+        rows = {zone: row for row, zone in reversed(zones.items())}  # the first of each
+        numbers = {zone: _scope(zone, row) for zone, row in rows.items()}
+        return {row: numbers[zone] for row, zone in zones.items()}
 
     def _places(self, count: int, addresses: int) -> Addresses:
         if count != addresses:
@@ -336,11 +407,47 @@ def _is_columns(addresses: Any) -> bool:
     return isinstance(addresses, tuple) and len(addresses) == 2 and isinstance(addresses[0], AddressArray)
 
 
-def _is_address(addresses: Any) -> bool:
-    """One for all: a path, or (host, port, ...)."""
+def _is_address(addresses: Any, is_unix: bool) -> bool:
+    """One for all: a path, or (host, port, ...), also one whose port is wrong."""
     if isinstance(addresses, (str, bytes, os.PathLike)):
         return True
-    return isinstance(addresses, tuple) and len(addresses) >= 2 and hasattr(addresses[1], "__index__")
+    if not isinstance(addresses, tuple) or len(addresses) < 2:
+        return False
+    is_host = isinstance(addresses[0], (str, ipaddress.IPv4Address, ipaddress.IPv6Address))
+    return hasattr(addresses[1], "__index__") or (is_host and not is_unix and not isinstance(addresses[1], tuple))
+
+
+def _listed_ports(ports: Any, count: int) -> list[Any]:
+    """Of each of so many; one int is for all."""
+    if as_int(ports) is not None:
+        return [ports] * count
+    if isinstance(ports, (str, bytes, bytearray)) or not hasattr(ports, "__iter__"):
+        raise TypeError(f"ports is {type(ports).__name__}; wanted an iterable of ints")
+    return list(ports)
+
+
+def _bytes_of(buffer: Any) -> int:
+    """How many a buffer has, which must be in one piece."""
+    wanted = "wanted bytes, or an object of contiguous bytes"
+    try:
+        with memoryview(buffer) as view:
+            if not view.c_contiguous:
+                raise BufferError(wanted)
+            return view.nbytes
+    except TypeError:
+        raise TypeError(f"buffer is {type(buffer).__name__}; {wanted}") from None
+    except (BufferError, ValueError) as error:
+        raise type(error)(f"buffer: {error}") from None
+
+
+def _set_options(kernel: Any, sock: socket.socket, gro: bool) -> None:
+    try:
+        kernel.receive_options(sock, gro)
+    except OSError as error:
+        if error.errno != errno.ENOPROTOOPT:
+            raise
+        wanted = "gro=True: the socket has no UDP_GRO, which sockets of UDP have since Linux 5.0"
+        raise OSError(error.errno, wanted) from None
 
 
 def _named(index: int | None) -> str:

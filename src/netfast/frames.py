@@ -33,6 +33,17 @@ class FrameStream:
     Many frames come of one read, and many go with one system call.  What was read and is no whole frame yet stays here:
     a timeout, Ctrl-C or a cancelled task loses nothing.
 
+    Iterating gives frame by frame to the end of the stream, and raises what `recv` does.  It reads many at a time, too:
+    those that the loop has not come to stay here, for whoever goes on.
+
+    Raises TypeError for what is no socket, prefix or delimiter; ValueError for a socket of another kind or one of TLS,
+    for both a prefix and a delimiter or neither, and for a number out of its range; OSError for a closed socket.  Linux
+    only, elsewhere OSError (ENOSYS).
+
+    One thread or task receives at a time, and one sends: another that tries is told so by a RuntimeError.
+
+    Source: recv(2), sendmsg(2); TCP keeps no boundaries of messages (RFC 9293, 3.7), so a stream needs such marks.
+
     Example:
         >>> import netfast as nf, socket
         >>> one, other = socket.socketpair()
@@ -78,7 +89,10 @@ class FrameStream:
         timeout: seconds to wait, None for ever; without it, as the socket is set.
 
         Raises EOFError if the stream ends inside a frame, ValueError if a frame is over `max_frame` (the ones before it
-        are handed out first), TimeoutError, BlockingIOError where the socket does not wait, or OSError as of recv(2).
+        are handed out first), TimeoutError, BlockingIOError where the socket does not wait, or OSError as of recv(2);
+        RuntimeError while another thread receives from this stream.
+
+        Source: recv(2).
         """
         most = checked_int("max", max, 1, 2**31 - 1)
         seconds = patience(self.sock, timeout)
@@ -88,12 +102,28 @@ class FrameStream:
         return frames
 
     def __iter__(self) -> Iterator[bytes]:
-        """Each frame, to the end of the stream."""
-        while frames := self.recv(1):  # the others stay here, for whoever goes on
-            yield frames[0]
+        """Each frame, to the end of the stream; those that are not handed out yet stay here, for whoever goes on."""
+        each: Iterator[bytes] = self._kernel.FrameIterator(self._frames, self.recv)
+        return each
 
     async def arecv(self, max: int = 1024) -> list[bytes]:
-        """`recv` on the running event loop, which waits as long as it takes."""
+        """`recv` on the running event loop, which waits as long as it takes; to be cancelled costs no frame.
+
+        Raises what `recv` does but for TimeoutError and BlockingIOError, and RuntimeError while another task awaits
+        frames of this stream.
+
+        Source: recv(2), once the loop says that there is something.
+
+        Example:
+            >>> import asyncio, netfast as nf, socket
+            >>> async def main(sock):
+            ...     return await nf.FrameStream(sock, delimiter=b"\\n").arecv()
+            >>> one, other = socket.socketpair()
+            >>> with one, other:
+            ...     one.sendall(b"hello\\nworld\\n")
+            ...     asyncio.run(main(other))
+            [b'hello', b'world']
+        """
         most = checked_int("max", max, 1, 2**31 - 1)
         with self._turns.taken(to_write=False):
             await self._turns.breathe()
@@ -110,7 +140,10 @@ class FrameStream:
         Raises ValueError with the index, before anything is sent, for a frame that is over `max_frame` or too long for
         the prefix, or holds the delimiter; TypeError for one that is no bytes.  Raises TimeoutError, BlockingIOError
         where the socket does not wait, or OSError as of send(2): their attribute `sent` says how many frames are gone.
-        If one of them went in part, the rest of it goes in front of what is sent next.
+        If one of them went in part, the rest of it goes in front of what is sent next.  RuntimeError while another
+        thread sends to this stream.
+
+        Source: sendmsg(2).
         """
         seconds = patience(self.sock, timeout)
         sending = self._kernel.FrameSending(self._frames, listed("frames", frames))
@@ -123,7 +156,23 @@ class FrameStream:
         return sent
 
     async def asend(self, frames: Any) -> int:
-        """`send` on the running event loop, which waits as long as it takes."""
+        """`send` on the running event loop, which waits as long as it takes.  One that is cancelled may have sent some
+        of its frames; what is missing of the last of these goes in front of what is sent next.
+
+        Raises what `send` does but for TimeoutError and BlockingIOError, and RuntimeError while another task sends to
+        this stream.
+
+        Source: sendmsg(2), once the loop says that there is room.
+
+        Example:
+            >>> import asyncio, netfast as nf, socket
+            >>> one, other = socket.socketpair()
+            >>> with one, other:
+            ...     asyncio.run(nf.FrameStream(one, prefix=">B").asend([b"hello", b"world"]))
+            ...     other.recv(100)
+            2
+            b'\\x05hello\\x05world'
+        """
         with self._turns.taken(to_write=True):
             sending = self._kernel.FrameSending(self._frames, listed("frames", frames))
             try:

@@ -76,7 +76,10 @@ def recv_exactly(sock: socket.socket, n: int, *, timeout: float | None = UNSET) 
     timeout: seconds to wait for all of them, None for ever; without it, as the socket is set.
 
     Raises EOFError if the stream ends before, TimeoutError, BlockingIOError where the socket does not wait, or OSError
-    as of recv(2).  What had come is lost then: a `FrameStream` keeps it.
+    as of recv(2).  What had come is lost then: a `FrameStream` keeps it.  TypeError and ValueError for what is no
+    stream socket or no count; MemoryError for more bytes than there is memory for.
+
+    Source: recv(2).
 
     Example:
         >>> import netfast as nf, socket
@@ -97,6 +100,11 @@ def recv_exactly(sock: socket.socket, n: int, *, timeout: float | None = UNSET) 
 
 def recv_exactly_into(sock: socket.socket, buffer: Any, *, timeout: float | None = UNSET) -> None:
     """The same into a writable buffer, all of which is filled.
+
+    Raises what `recv_exactly` does, when the buffer holds what had come; TypeError or BufferError, with its type, for a
+    buffer that is read-only or not contiguous.
+
+    Source: recv(2).
 
     Example:
         >>> import netfast as nf, socket

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import select
 import socket
 import sys
 from collections.abc import Iterable, Iterator
@@ -13,6 +14,7 @@ from typing import Any, NoReturn
 from .checks import checked_seconds
 
 _BREATH = 0.005  # seconds: so long a task may find what it wants, and let no other run
+_MOMENT = 0.001  # seconds of a wait for what the loop cannot tell
 _LOOK = 0.1  # seconds between two looks at whether the socket is still there
 
 
@@ -93,6 +95,7 @@ class Turns:
         self._what = what
         self._taken = set[bool]()
         self._ran = 0.0  # when other tasks last could
+        self._erred = set[bool]()  # directions in which the last wait ended with an error, and nothing else
 
     @contextmanager
     def taken(self, *, to_write: bool) -> Iterator[None]:
@@ -100,6 +103,7 @@ class Turns:
         if to_write in self._taken:
             raise RuntimeError(f"somebody else is awaiting this {self._what}")
         self._taken.add(to_write)
+        self._erred.discard(to_write)
         try:
             yield
         finally:
@@ -114,15 +118,31 @@ class Turns:
             await asyncio.sleep(0)
             self._ran = loop.time()
 
+    def _only_error(self, number: int, to_write: bool) -> bool:
+        """Notes whether an error is all that there is now: of an operation before, or one in the error queue."""
+        asked = select.poll()
+        asked.register(number, select.POLLOUT if to_write else select.POLLIN)
+        erred = [event for _, event in asked.poll(0)] == [select.POLLERR]
+        (self._erred.add if erred else self._erred.discard)(to_write)
+        return erred
+
     async def ready(self, *, to_write: bool) -> None:
         """Waits on the running event loop until there is something to read, or room to write; OSError if the socket is
         closed meanwhile.
 
         By a descriptor of its own, for a loop has one reader for each, which may be somebody else's.
+
+        An error queue that nobody reads makes a socket ready as long as it has something, so no loop can wait at it:
+        where an error was all that there was the last time, a moment is waited instead.
         """
         import asyncio
 
         loop = asyncio.get_running_loop()
+        if to_write in self._erred:
+            await asyncio.sleep(_MOMENT)
+            self._ran = loop.time()
+            if self._only_error(descriptor(self._sock), to_write):
+                return
         come = loop.create_future()
         number = descriptor(self._sock)
         own = os.dup(number)
@@ -148,6 +168,7 @@ class Turns:
                 await come
             finally:
                 remove(own)
+            self._only_error(own, to_write)
         finally:
             later.cancel()
             os.close(own)

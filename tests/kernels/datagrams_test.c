@@ -468,6 +468,7 @@ static void test_receive_errors(void)
     check(send(from, "x", 1, 0) == 1 && nf_wait(from, false, PATIENCE) == 0, "a datagram to nobody");
     check(nf_slab_receive(slab, from) == -ECONNREFUSED && nf_slab_receive(slab, from) == -EAGAIN, "nobody is there");
     check(nf_receive_options(pipes[0], true) == ENOTSOCK, "options of a pipe");
+    check(nf_gets_pieces(pipes[0]) == -1 && nf_gets_pieces(-1) == -1, "pieces of no socket");
     check(nf_socket_drops(pipes[0]) == -1 && nf_socket_drops(-1) == -1, "drops of no socket");
     close(from);
     close_both(pipes[0], pipes[1]);
@@ -479,7 +480,11 @@ static void test_drops(void)
 {
     const int to = open_socket(AF_INET, SOCK_DGRAM, 0), from = open_socket(AF_INET, SOCK_DGRAM, 0);
     bind_to(to, AF_INET, 0);
+    check(nf_gets_pieces(to) == (has_gro ? 0 : -1), "no pieces yet");
     nf_receive_options(to, true);
+    check(nf_gets_pieces(to) == (has_gro ? 1 : -1), "pieces");
+    nf_receive_options(to, false);
+    check(nf_gets_pieces(to) == (has_gro ? 1 : -1), "pieces, which nobody takes back");
     check((nf_socket_drops(to) == 0) == has_meminfo, "no drops");
     check(set_option(to, SOL_SOCKET, SO_RCVBUF, 1), "a small buffer");
     places p = {0};

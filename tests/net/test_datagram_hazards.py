@@ -321,6 +321,67 @@ def test_a_zone_stays_where_the_last_number_is_0(network: None, opened: dl.Opene
                     assert dl.heard(receiver, 2, timeout=5) == [b"one", b"two"]
 
 
+def test_an_answer_goes_out_through_the_card_its_question_came_by(network: None, opened: dl.Opened) -> None:
+    """Two cards with the same network: who sent a datagram is known by address and zone, also in a column."""
+    with lab.namespace() as one, lab.namespace() as other:
+        cards = [lab.cable(one, other) for _ in range(2)]
+        with one.inside():
+            batch = nf.DatagramBatch(opened.udp("::"))
+            port = batch.sock.getsockname()[1]
+        askers = []
+        for near, far in cards:
+            host = link_local(one, near)
+            with other.inside():
+                own = link_local(other, far)
+                asker = opened.enter_context(socket.socket(socket.AF_INET6, socket.SOCK_DGRAM))
+                asker.bind((own, 0, 0, socket.if_nametoindex(far)))
+                askers.append(asker)
+                asker.sendto(far.encode(), (host, port, 0, socket.if_nametoindex(far)))
+        questions = dl.taken(batch, 0)
+        with one.inside():
+            while len(questions) < 2:
+                d = batch.recv(timeout=5)
+                questions += d.tolist()
+                assert batch.send(d, (d.addresses, d.ports)) == (len(d), [])
+        for asker, (_, far) in zip(askers, cards, strict=True):
+            assert dl.heard(asker, 1, timeout=5) == [far.encode()]
+
+
+def test_a_zone_of_a_column_that_is_none(network: None, opened: dl.Opened) -> None:
+    sender = nf.DatagramBatch(opened.udp("::1"))
+    with pytest.raises(ValueError, match=r"address 1: there is no network card 'none0'"):
+        sender.send([b"x"] * 3, (nf.parse(["::1", "fe80::1%none0", "fe80::2%none0"]), [9] * 3))
+    with pytest.raises(ValueError, match=r"address 1: zone"):
+        sender.send([b"x"] * 2, (nf.parse(["::1", "fe80::1%4294967296"]), [9] * 2))
+    four = nf.DatagramBatch(opened.udp())
+    with pytest.raises(ValueError, match=r"address 1: fe80::1%none0 is IPv6, and the socket IPv4"):
+        four.send([b"x"] * 2, (nf.parse(["127.0.0.1", "fe80::1%none0"]), [9] * 2))
+
+
+@pytest.mark.parametrize("port", ["53", b"53", 53.0, None, True], ids=repr)
+def test_a_port_that_is_no_int_is_named_so(opened: dl.Opened, port: Any) -> None:
+    sender = nf.DatagramBatch(opened.udp())
+    with pytest.raises(TypeError, match=rf"^address: port is {type(port).__name__}; wanted an int$"):
+        sender.send([b"x"], ("127.0.0.1", port))
+    with pytest.raises(TypeError, match=rf"^address: port is {type(port).__name__}; wanted an int$"):
+        sender.send_segments(b"x", 1, ("127.0.0.1", port))
+    with pytest.raises(TypeError, match=rf"^ports is {type(port).__name__}; wanted an iterable of ints$"):
+        sender.send([b"x"], (nf.parse(["127.0.0.1"]), port))
+    with pytest.raises(TypeError, match=rf"^address 1: port is {type(port).__name__}; wanted an int$"):
+        sender.send([b"x"] * 2, (nf.parse(["127.0.0.1"] * 2), [7, port]))
+
+
+def test_addresses_in_a_tuple_are_one_for_each(opened: dl.Opened) -> None:
+    sender, receiver = nf.DatagramBatch(opened.udp()), nf.DatagramBatch(opened.udp())
+    assert sender.send([b"1", b"2"], (dl.address(receiver.sock), dl.address(receiver.sock))) == (2, [])
+    assert dl.rest(receiver) == [b"1", b"2"]
+    paths = [abstract(), abstract()]
+    receivers = [nf.DatagramBatch(opened.unix(path)) for path in paths]
+    told = nf.DatagramBatch(opened.unix()).send([b"1", b"2"], tuple(path.replace("\0", "@") for path in paths))
+    assert told == (2, [])
+    assert [dl.rest(receiver) for receiver in receivers] == [[b"1"], [b"2"]]
+
+
 # --- a loop that others use, too ------------------------------------------------------------------------------------
 
 
@@ -532,4 +593,18 @@ def test_what_was_wanted_is_said(opened: dl.Opened, wrong: Any) -> None:
     batch = nf.DatagramBatch(opened.udp())
     with pytest.raises(TypeError, match="wanted an iterable of bytes-like objects"):
         batch.send(wrong, dl.address(batch.sock))
+    assert dl.rest(batch) == []
+
+
+@pytest.mark.parametrize("wrong", ["text", 5, None, ["a"]], ids=repr)
+def test_what_is_no_buffer_of_segments_is_named_so(opened: dl.Opened, wrong: Any) -> None:
+    batch = nf.DatagramBatch(opened.udp())
+    with pytest.raises(TypeError, match=rf"^buffer is {type(wrong).__name__}; wanted bytes, or an object of"):
+        batch.send_segments(wrong, 3, dl.address(batch.sock))
+    with pytest.raises(BufferError, match=r"^buffer: .*contiguous"):
+        batch.send_segments(memoryview(b"every other")[::2], 3, dl.address(batch.sock))
+    released = memoryview(b"x")
+    released.release()
+    with pytest.raises(ValueError, match=r"^buffer: .*released"):
+        batch.send_segments(released, 3, dl.address(batch.sock))
     assert dl.rest(batch) == []

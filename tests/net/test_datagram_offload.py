@@ -6,11 +6,13 @@ GSO's or GRO's.
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import json
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,7 +22,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 import netfast as nf
-from net import datagrams_lab as dl, lab
+from net import datagrams_lab as dl, lab, streams_lab
 
 SO_NO_CHECK = 11
 IPPROTO_UDP = socket.IPPROTO_UDP
@@ -367,6 +369,74 @@ def test_gro_is_set_only_when_asked_for(opened: dl.Opened) -> None:
     nf.DatagramBatch(gro, gro=True)
     assert plain.getsockopt(IPPROTO_UDP, dl.UDP_GRO) == 0
     assert gro.getsockopt(IPPROTO_UDP, dl.UDP_GRO) == 1
+
+
+def gro_by_batch(sock: socket.socket) -> object:
+    return nf.DatagramBatch(sock, gro=True)
+
+
+def gro_by_caller(sock: socket.socket) -> object:
+    sock.setsockopt(IPPROTO_UDP, dl.UDP_GRO, 1)
+    return None
+
+
+@pytest.mark.parametrize("ask", [gro_by_batch, gro_by_caller])
+@pytest.mark.parametrize("when", ["before", "after", "after a receive", "while it waits", "while a task waits"])
+def test_gro_of_others_costs_no_datagram(
+    opened: dl.Opened, version: int, ask: Callable[[socket.socket], object], when: str
+) -> None:
+    """A batch that did not ask for pieces gets them all the same, whoever set the option of the socket, and when."""
+    host = dl.LOOPBACK[version]
+    sock, sender = opened.udp(host), nf.DatagramBatch(opened.udp(host))
+    datagrams = [dl.numbered(number, 1000) for number in range(200)]
+    older: object = None
+    if when == "before":
+        older = ask(sock)
+    batch = nf.DatagramBatch(sock, batch=2)
+    if when == "after a receive":
+        sender.send([b"first"], dl.address(sock))
+        first = batch.recv(timeout=5)
+
+    def go() -> None:
+        nonlocal older
+        time.sleep(0.1)
+        older = ask(sock)
+        sender.send(datagrams, dl.address(sock))
+
+    if when.startswith("while"):
+        with streams_lab.beside(go):
+            d = batch.recv(timeout=5) if when == "while it waits" else asyncio.run(batch.arecv())
+            found = d.tolist()
+            assert not d.truncated.any()
+    else:
+        if when != "before":
+            older = ask(sock)
+        sender.send(datagrams, dl.address(sock))
+        found = []
+    while len(found) < len(datagrams):
+        d = batch.recv(timeout=5)
+        assert not d.truncated.any()
+        assert set(d.lengths.tolist()) == {1000}
+        found += d.tolist()
+    assert found == datagrams
+    assert batch.dropped == 0
+    if when == "after a receive":
+        assert first.tolist() == [b"first"]
+    if isinstance(older, nf.DatagramBatch):  # and that one is as it was
+        sender.send(datagrams, dl.address(sock))
+        assert dl.taken(older, 200) == datagrams
+    assert sock.getsockopt(IPPROTO_UDP, dl.UDP_GRO) == 1
+
+
+def test_gro_where_there_is_none(alone: lab.Namespace, opened: dl.Opened) -> None:
+    Path("/proc/sys/net/ipv4/ping_group_range").write_text("0 0")
+    sock = opened.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM, socket.IPPROTO_ICMP))
+    with pytest.raises(OSError, match=r"gro=True: .*UDP_GRO.*Linux 5\.0") as caught:
+        nf.DatagramBatch(sock, gro=True)
+    assert caught.value.errno == errno.ENOPROTOOPT
+    batch = nf.DatagramBatch(sock)
+    with pytest.raises(TimeoutError):
+        batch.recv(timeout=0)
 
 
 def test_gso_of_the_socket_itself_stays_as_it_was(opened: dl.Opened) -> None:

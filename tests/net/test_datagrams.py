@@ -269,9 +269,16 @@ def test_link_local_addresses_have_their_card(network: None, opened: dl.Opened) 
 
 
 def link_local(host: lab.Namespace, card: str) -> str:
-    addresses = json.loads(host.run("ip", "-j", "-6", "addr", "show", "dev", card, "scope", "link"))
-    found: str = addresses[0]["addr_info"][0]["local"]
-    return found
+    """Once the kernel has made sure that nobody else has it: before, nothing is sent from it or taken for it."""
+    deadline = time.monotonic() + 10
+    while True:
+        cards = json.loads(host.run("ip", "-j", "-6", "addr", "show", "dev", card, "scope", "link"))
+        for address in cards[0].get("addr_info", ()) if cards else ():
+            if not address.get("tentative"):
+                found: str = address["local"]
+                return found
+        assert time.monotonic() < deadline, f"{card} has no address"
+        time.sleep(0.01)
 
 
 def test_unix(opened: dl.Opened, folder: Path) -> None:
@@ -1105,6 +1112,35 @@ def test_an_error_queue_that_is_the_callers_makes_nothing_spin(opened: dl.Opened
     with dl.lasting(0.5, 0.8), dl.idle(), pytest.raises(TimeoutError):
         batch.recv(timeout=0.5)
     assert batch.sock.recvmsg(99, 999, socket.MSG_ERRQUEUE)[0] == b"x"  # still there
+
+
+@pytest.mark.parametrize("first", ["refusal", "timeout"])
+def test_an_error_queue_that_is_the_callers_makes_no_loop_spin(opened: dl.Opened, first: str) -> None:
+    batch, sender = refused(opened, 4), opened.udp()
+    batch.sock.setsockopt(socket.IPPROTO_IP, 11, 1)
+    batch.send([b"x"])
+    where = dl.address(batch.sock)
+    sender.connect(where)
+
+    async def main() -> None:
+        with pytest.raises(ConnectionRefusedError):
+            await asyncio.wait_for(batch.arecv(), 5)
+        if first == "timeout":
+            with dl.lasting(0.5, 0.8), dl.idle(0.25), pytest.raises(asyncio.TimeoutError):
+                await asyncio.wait_for(batch.arecv(), 0.5)
+        batch.sock.connect(sender.getsockname())
+        for number in range(5):  # what comes is there at once all the same
+            asyncio.get_running_loop().call_later(0.1, sender.send, b"%d" % number)
+            with dl.lasting(0.09, 0.3), dl.idle(0.25):
+                assert (await asyncio.wait_for(batch.arecv(), 5)).tolist() == [b"%d" % number]
+        with pytest.raises(OSError, match="closed"):
+            task = asyncio.ensure_future(batch.arecv())
+            asyncio.get_running_loop().call_later(0.1, batch.sock.close)
+            await asyncio.wait_for(task, 1)
+
+    duplicate = opened.enter_context(batch.sock.dup())
+    asyncio.run(main())
+    assert duplicate.recvmsg(99, 999, socket.MSG_ERRQUEUE)[0] == b"x"  # still there
 
 
 # --- asyncio --------------------------------------------------------------------------------------------------------

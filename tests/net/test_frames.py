@@ -5,7 +5,9 @@ from __future__ import annotations
 import array
 import errno
 import gc
+import itertools
 import os
+import random
 import signal
 import socket
 import ssl
@@ -210,6 +212,95 @@ def test_iteration_that_stops_loses_nothing(sockets: Pair, rule: Rule) -> None:
     received += stream.recv(5)
     received += stream
     assert received == frames
+
+
+class Counting(socket.socket):
+    asked = 0
+
+    def fileno(self) -> int:
+        self.asked += 1
+        return super().fileno()
+
+
+def test_iteration_asks_the_socket_for_what_has_not_been_read_only(sockets: Pair, rule: Rule) -> None:
+    frames = some_frames(2000, 20)
+    sockets.far.sendall(wire(frames, rule))
+    sockets.far.shutdown(socket.SHUT_WR)
+    with Counting(fileno=sockets.near.detach()) as sock:
+        stream = nf.FrameStream(sock, **rule)
+        sock.asked = 0
+        assert list(stream) == frames
+        assert sock.asked < 100
+
+
+def test_iteration_leaves_what_it_has_not_come_to(sockets: Pair, rule: Rule) -> None:
+    """Two iterators and receives by turns: each frame comes once and in order, and `buffered` has the rest."""
+    frames = some_frames(3000, 30)
+    data, at = wire(frames, rule), 0
+    chance = random.Random(3)
+    sockets.near.setblocking(False)
+    stream = nf.FrameStream(sockets.near, **rule)
+    iterators = [iter(stream), iter(stream)]
+    received: list[bytes] = []
+    takes: list[Callable[[], object]] = [
+        lambda: received.append(next(iterators[0])),
+        lambda: received.append(next(iterators[1])),
+        lambda: received.extend(itertools.islice(iterators[0], chance.randrange(100))),
+        lambda: received.extend(stream.recv(chance.randrange(1, 50))),
+        lambda: received.extend(itertools.islice(stream, chance.randrange(100))),
+    ]
+    while len(received) < len(frames):
+        size = chance.randrange(3000)
+        sockets.far.sendall(data[at : at + size])
+        at = min(len(data), at + size)
+        for _ in range(chance.randrange(12)):
+            with suppress(BlockingIOError):
+                chance.choice(takes)()
+            assert received == frames[: len(received)]
+            assert data[:at].startswith(wire(received, rule) + stream.buffered)
+    sockets.far.close()
+    assert [*iterators[0], *iterators[1], *stream] == []
+
+
+def test_iteration_goes_on_after_a_timeout(sockets: Pair, rule: Rule) -> None:
+    sockets.near.settimeout(0.05)
+    whole = wire([b"one", b"two", b"three"], rule)
+    sockets.far.sendall(whole[:-1])
+    each = iter(nf.FrameStream(sockets.near, **rule))
+    assert [next(each), next(each)] == [b"one", b"two"]
+    with limits(0.05, 0.05), pytest.raises(TimeoutError):
+        next(each)
+    sockets.far.sendall(whole[-1:])
+    assert next(each) == b"three"
+    sockets.near.setblocking(False)
+    with pytest.raises(BlockingIOError):
+        next(each)
+    sockets.far.close()
+    assert list(each) == []
+
+
+def test_iteration_to_a_frame_that_is_too_large(sockets: Pair, rule: Rule) -> None:
+    sockets.far.sendall(wire([b"a", b"b", b"x" * 100, b"c"], rule))
+    stream = nf.FrameStream(sockets.near, max_frame=10, **rule)
+    each = iter(stream)
+    assert [next(each), next(each)] == [b"a", b"b"]
+    for _ in range(2):
+        with pytest.raises(ValueError, match="10 are the most"):
+            next(each)
+        with pytest.raises(ValueError, match="10 are the most"):
+            list(stream)
+    assert stream.buffered == wire([b"x" * 100, b"c"], rule)
+
+
+def test_iteration_while_another_thread_receives(sockets: Pair, rule: Rule) -> None:
+    stream = nf.FrameStream(sockets.near, **rule)
+    received: list[bytes] = []
+    with beside(lambda: received.extend(stream.recv(timeout=5))):
+        time.sleep(0.1)
+        with pytest.raises(RuntimeError, match="somebody else is receiving from this stream"):
+            next(iter(stream))
+        sockets.far.sendall(wire([b"for the other"], rule))
+    assert received == [b"for the other"]
 
 
 # --- ends -------------------------------------------------------------------------------------------------------------

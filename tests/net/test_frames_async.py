@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import pytest
 
 import netfast as nf
-from net import lab, streams_lab
+from net import datagrams_lab as dl, lab, streams_lab
 from net.streams_lab import Pair, Rule, connected, some_frames, waiting, wire
 
 T = TypeVar("T")
@@ -257,3 +257,37 @@ say(stream.recv())
         far.sendall(b"y")
         assert process.says() == str([b"xy"])
         process.end()
+
+
+SO_TIMESTAMPING, SENT_STAMPS = 37, 2 | 16  # SOF_TIMESTAMPING_TX_SOFTWARE | SOF_TIMESTAMPING_SOFTWARE (Linux)
+
+
+@pytest.mark.parametrize("way", ["arecv", "asend"])
+def test_an_error_queue_that_is_the_callers_makes_no_loop_spin(tmp_path: Path, rule: Rule, way: str) -> None:
+    """The stamps of what was sent wait there until the caller reads them, and the socket is said to be ready."""
+    both = connected("tcp", tmp_path)
+    with both.near, both.far:
+        both.near.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPING, SENT_STAMPS)
+        stream, other = nf.FrameStream(both.near, **rule), nf.FrameStream(both.far, **rule)
+        stream.send([b"stamped"])
+        assert other.recv() == [b"stamped"]
+        if way == "asend":
+            before = streams_lab.fill(both.near)
+
+        async def main() -> None:
+            loop = asyncio.get_running_loop()
+            for number in range(3):
+                frame = b"%d" % number
+                if way == "arecv":
+                    task = asyncio.ensure_future(stream.arecv())
+                    loop.call_later(0.3, other.send, [frame])
+                    with dl.lasting(0.29, 0.5), dl.idle(0.25):
+                        assert await task == [frame]
+            if way == "asend":
+                with dl.idle(0.25), pytest.raises(asyncio.TimeoutError):
+                    await asyncio.wait_for(stream.asend([bytes(1 << 23)]), 0.5)
+
+        asyncio.run(main())
+        if way == "asend":
+            assert len(nf.recv_exactly(both.far, before)) == before
+        both.near.recvmsg(999, 999, socket.MSG_ERRQUEUE)  # still there

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import itertools
 import mmap
 import os
 import random
@@ -566,6 +567,31 @@ def test_others_run_while_frames_are_looked_at(sockets: Pair) -> None:
     with others_run(), pytest.raises(TimeoutError) as caught:
         stream.send([bytes(64 * MIB)] * 4, timeout=0.1)
     assert sent_by(caught.value) <= 1  # gone in part
+
+
+def test_ctrl_c_is_heard_while_frames_are_iterated_over(sockets: Pair) -> None:
+    code = """
+import collections
+try:
+    say("ready")
+    collections.deque(nf.FrameStream(sock, prefix=">B"), maxlen=0)
+except KeyboardInterrupt:
+    say(time.monotonic())
+"""
+    sockets.far.settimeout(0.1)
+    with over_and_over(lambda: sockets.far.send(bytes(MIB)), 5), streams_lab.child(code, sockets.near) as process:
+        assert process.says() == "ready"
+        assert 0 < process.interrupt() < 0.3
+        process.end()
+
+
+def test_others_run_while_frames_are_iterated_over(sockets: Pair) -> None:
+    """Many in one read: a large frame has made room for it."""
+    large, count = bytes(16 * MIB - 1), 16 * MIB
+    stream = nf.FrameStream(sockets.near, delimiter=b"\n")
+    with beside(lambda: sockets.far.sendall(large + b"\n" * count)), others_run():
+        assert next(iter(stream)) == large
+        assert sum(1 for _ in itertools.islice(stream, count - 1)) == count - 1
 
 
 # --- what cannot be ------------------------------------------------------------------------------------------------

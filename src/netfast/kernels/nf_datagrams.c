@@ -202,6 +202,13 @@ int nf_receive_options(int fd, bool gro)
     return gro && setsockopt(fd, UDP_LEVEL, GRO, &on, sizeof on) < 0 ? errno : 0;
 }
 
+int nf_gets_pieces(int fd)
+{
+    int on = 0;
+    socklen_t size = sizeof on;
+    return getsockopt(fd, UDP_LEVEL, GRO, &on, &size) < 0 ? -1 : on != 0;
+}
+
 int64_t nf_socket_drops(int fd)
 {
     uint32_t numbers[MEMINFO_NUMBERS] = {0};

@@ -2,7 +2,7 @@
  * and GRO (udp(7), linux/udp.h).  Linux.
  *
  *   a slab    +---------+---------+---------+- - -     a slot holds a datagram, or with GRO up to 64 of them that came
- *             | slot 0  | slot 1  | slot 2  |          in one piece: all of the segment's size, the last perhaps shorter
+ *             | slot 0  | slot 1  | slot 2  |          in one piece: all of the segment's size, the last maybe less
  *             +---------+---------+---------+- - -
  *             and for each slot who sent it, the kernel's stamp, and whether it was cut: as recvmmsg left them
  */
@@ -51,6 +51,8 @@ uint32_t nf_slab_dropped(const nf_slab *slab);
 
 /* Asks for stamps, the count of what is dropped, and GRO; 0 or the errno of the latter. */
 int nf_receive_options(int fd, bool gro);
+/* Whether what comes in a row is put together, UDP_GRO: 1 or 0; -1 if the socket or the kernel knows nothing of it. */
+int nf_gets_pieces(int fd);
 /* How many the kernel has dropped at this socket for want of room, SO_MEMINFO; -1 if it does not tell. */
 int64_t nf_socket_drops(int fd);
 
