@@ -25,7 +25,7 @@ Format = Literal["Parquet", "Arrow", "Arrow stream", "Feather 1"]
 
 SUFFIXES = (".parquet", ".arrow", ".arrows", ".feather")
 
-_ROWS = 1 << 16  # worked on at a time: their text fits a processor's cache
+ROWS = 1 << 16  # worked on at a time: their text fits a processor's cache
 _BYTES = 4 << 20  # of text, for which there are fewer of them where it is long
 _SAMPLE = 64  # rows, which tell how long
 _PARTS = 64  # that a file is cut into at most, for as many threads
@@ -247,7 +247,7 @@ class _Parquet:
         for sample in self._batches(_SAMPLE, groups, path):
             width = max(width, sample.nbytes / max(len(sample), 1))
             break
-        return max(1, min(_ROWS, int(_BYTES / max(width, 1))))
+        return max(1, min(ROWS, int(_BYTES / max(width, 1))))
 
 
 class _Arrow:
@@ -362,8 +362,8 @@ class ColumnPart(NamedTuple):
             yield from arrays if isinstance(self.source, Ahead) else _together(arrays)
 
 
-def parts(source: Any, column: str | None) -> list[ColumnPart]:
-    """A column of a file in parts.
+def parts(source: Any, column: str | None, rows: int | None = None) -> list[ColumnPart]:
+    """A column of a file in parts; with `rows`, those of Parquet have about so many at most, but a row group at least.
 
     Raises:
         ValueError: the file is damaged, has no such column, or it cannot hold addresses; or `column` is None.
@@ -386,6 +386,8 @@ def parts(source: Any, column: str | None) -> list[ColumnPart]:
         firsts = file.firsts()  # the number of the first row of each row group or record batch
         count = len(firsts)
         step = -(-count // _PARTS) or 1
+        if rows is not None and file.shared is not None:
+            step = max(1, min(step, count * rows // max(file.shared.num_rows, 1)))
         cuts = [range(at, min(at + step, count)) for at in range(0, count, step)]
         return [ColumnPart(source, column, cut, firsts[cut[0]], file.shared) for cut in cuts]
 
@@ -405,7 +407,7 @@ def _together(arrays: Iterable[Any]) -> Iterator[Any]:
             array, failure = None, error  # behind what is waiting
         # Each may have a dictionary of its own, and not all can be united.
         alone = array is None or pa.types.is_dictionary(array.type)
-        if waiting and (alone or rows + len(array) > _ROWS or size + array.nbytes > _BYTES):
+        if waiting and (alone or rows + len(array) > ROWS or size + array.nbytes > _BYTES):
             yield waiting[0] if len(waiting) == 1 else pa.concat_arrays(waiting)
             waiting, rows, size = [], 0, 0
         if failure is not None:
@@ -421,8 +423,8 @@ def _slices(batch: Any, names: list[str]) -> Iterator[Any]:
     column = batch.column(names[0])
     column.validate()  # the size of each buffer; nothing else looks at what lies in the file
     array = _validated(_inside(column, names))
-    for start in range(0, len(array), _ROWS):
-        yield array.slice(start, _ROWS)
+    for start in range(0, len(array), ROWS):
+        yield array.slice(start, ROWS)
 
 
 def _validated(array: Any) -> Any:

@@ -13,13 +13,13 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from .arrow_columns import addresses_of, joined, numbers_of, texts_of
-from .arrow_files import opened_log, parts
+from .arrow_files import ROWS, ColumnPart, opened_log, parts
 from .labels import Labels
 from .logs import Boundary, Search
 from .registry import BLOCKS, CLASS_OF_CODE, CLASSES, KIND_OF_CODE, KINDS
 from .reports import RowStyle, row_style
 from .sources import BAD_INPUT, CHUNK, Ahead, more_parts, pieces, trouble
-from .threads import from_thread, in_order, thread_count
+from .threads import from_thread, from_threads, in_order, thread_count
 
 if TYPE_CHECKING:
     import numpy as np
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from .prefixes import PrefixTable
 
 _BYTES_PER_THREAD = 4 << 20  # of a file; below, one thread has finished before a second one has started
+_READERS = 4  # threads that read a file at most: the one that writes the rows takes no more than so many give
+_AHEAD = 16  # arrays that each of them may be ahead: a row group of a million rows, some 20 MB
 _TOGETHER = 1 << 17  # rows of a row group or record batch, or a little more
 
 
@@ -115,31 +117,47 @@ def rows_of_column(
         [([1, 3], [b'10.0.0.1', b'::1'])]
     """
     find = _finder(table, versions)
-    return in_order(find, _numbered(path, column), _threads(path))
+    threads = _threads(path)
+    return in_order(find, _numbered(path, column, threads), threads)
 
 
-def _numbered(path: Any, column: str) -> Iterator[tuple[int, Any]]:
+def _numbered(path: Any, column: str, threads: int) -> Iterator[tuple[int, Any]]:
     """The rows of a column some at a time, and the number of the first of them."""
-    numbered = _numbered_here(path, column)
-    return numbered if isinstance(path, Ahead) else from_thread(numbered)
-
-
-def _numbered_here(path: Any, column: str) -> Iterator[tuple[int, Any]]:
+    if isinstance(path, Ahead):
+        found = _arrays(parts(path, column))
+    else:
+        found = from_threads(from_thread(_sources(path, column)), min(threads, _READERS), _AHEAD)
     failures: list[Exception] = []
-    first = 1
-    for part in parts(path, column):
-        if part.first is None and failures:
-            break  # nobody knows how many rows were lost
-        first = part.first or first
-        try:
-            for array in part.arrays():
-                yield first, array
-                first += len(array)
-        except BAD_INPUT as error:
-            failures.append(error)
+    for one in found:
+        if isinstance(one, Exception):
+            failures.append(one)
+        else:
+            yield one
     if failures:
         told = trouble("", failures[0])[len(": ") :]
         raise ValueError(told + more_parts(len(failures) - 1)) from failures[0]
+
+
+def _sources(path: Any, column: str) -> Iterator[Iterator[tuple[int, Any] | Exception]]:
+    """What each thread reads: a part, or all of them in a row where only that tells the numbers of their rows."""
+    found = parts(path, column, _AHEAD * ROWS)
+    if any(part.first is None for part in found):
+        yield _arrays(found)
+    else:
+        yield from (_arrays([part]) for part in found)
+
+
+def _arrays(parts: Iterable[ColumnPart]) -> Iterator[tuple[int, Any] | Exception]:
+    """The rows of some parts, one behind the other, up to what goes wrong: behind it nobody knows their numbers."""
+    first = 1
+    try:
+        for part in parts:
+            first = part.first or first
+            for array in part.arrays():
+                yield first, array
+                first += len(array)
+    except BAD_INPUT as error:
+        yield error
 
 
 def _threads(path: Any) -> int:
@@ -213,7 +231,8 @@ def column_rows(
             columns.append(ends.take(places))
         return joined(*columns)
 
-    for text in in_order(written, _numbered(path, column), _threads(path)):
+    threads = _threads(path)
+    for text in in_order(written, _numbered(path, column, threads), threads):
         if text:
             write(text)
 
@@ -245,7 +264,8 @@ class Writer:
     """Writes rows as Parquet or Arrow to something with `write`; a context, at whose end the file is whole; cut off
     by an exception, it does not look whole.
 
-    kind, class, block and file are dictionaries, which Parquet's readers see as text.
+    kind, class, block and file are dictionaries, which Parquet's readers see as text.  label is null where the value
+    of the prefix is None, as the engines have it.
 
     Example:
         >>> import io, pyarrow.parquet as pq
@@ -328,9 +348,9 @@ class Writer:
         columns["block"] = named(codes.astype(np.int16), self._blocks)
         if self._labels is not None and rows.match is not None:
             numbers, places = distinct_numbers(rows.match)
-            told = [self._labels.of(number) if number >= 0 else (None, None) for number in numbers]
-            columns["prefix"] = texts_of([prefix for prefix, _ in told]).take(places)
-            columns["label"] = texts_of([label for _, label in told]).take(places)
+            prefixes = self._labels.table.prefixes
+            columns["prefix"] = texts_of([prefixes[number] if number >= 0 else None for number in numbers]).take(places)
+            columns["label"] = texts_of([self._labels.text_of(number) for number in numbers]).take(places)
         return pa.RecordBatch.from_pydict(columns)
 
     def __enter__(self) -> Writer:

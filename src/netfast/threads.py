@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
@@ -71,25 +71,59 @@ def from_thread(items: Iterable[_Item]) -> Iterator[_Item]:
         >>> list(from_thread(range(3)))
         [0, 1, 2]
     """
+    return from_threads([items], 1, 1)
+
+
+def from_threads(sources: Iterable[Iterable[_Item]], threads: int, ahead: int) -> Iterator[_Item]:
+    """The items of each source in order.  So many sources are under way, in a thread each, which makes so many items
+    ahead; Ctrl-C and the end of the process as for `from_thread`.
+
+    Example:
+        >>> list(from_threads([range(3), range(5, 7)], threads=2, ahead=10))
+        [0, 1, 2, 5, 6]
+    """
+    from collections import deque
+    from itertools import islice
+
+    begun: deque[Generator[Any, None, None]] = deque()
+    left = iter(sources)
+    try:
+        while True:
+            for source in islice(left, threads - len(begun)):
+                begun.append(_made(source, ahead))
+                next(begun[-1])  # starts its thread
+            if not begun:
+                return
+            yield from begun[0]
+            begun.popleft()
+    finally:
+        for items in begun:
+            items.close()
+
+
+def _made(items: Iterable[Any], ahead: int) -> Generator[Any, None, None]:
+    """None when the thread has started, then the items."""
     import threading
     from queue import Empty, SimpleQueue
 
     made: SimpleQueue[tuple[bool, Any]] = SimpleQueue()  # an item, or with False what ended them
-    wanted: SimpleQueue[bool] = SimpleQueue()
+    room = threading.Semaphore(ahead - 1)
+    ended = threading.Event()
 
     def make() -> None:
         try:
             for item in items:
                 made.put((True, item))
-                if not wanted.get():
+                room.acquire()
+                if ended.is_set():
                     return
             made.put((False, None))
         except BaseException as error:
             made.put((False, error))
 
-    threading.Thread(target=make, daemon=True).start()
-    wanted.put(True)
     try:
+        threading.Thread(target=make, daemon=True).start()
+        yield None
         while True:
             try:
                 more, item = made.get(timeout=SLICE)
@@ -97,10 +131,11 @@ def from_thread(items: Iterable[_Item]) -> Iterator[_Item]:
                 continue
             if not more:
                 break
-            wanted.put(True)
+            room.release()
             yield item
     finally:
-        wanted.put(False)
+        ended.set()
+        room.release()
     if item is not None:
         raise item
 

@@ -18,6 +18,7 @@ import pyarrow.feather as feather
 import pyarrow.parquet as pq
 import pytest
 
+from netfast import PrefixTable
 from netfast.logs import summarize
 
 Command = Callable[..., Any]
@@ -127,6 +128,27 @@ def test_extract_as_a_table_says_the_same(
     assert table.schema.field("address").type == pa.string()
     objects = [json.loads(line) for line in cli("extract", "--json", *options).out.splitlines()]
     assert table.to_pylist() == objects
+
+
+@pytest.mark.parametrize("format", ["parquet", "arrow"])
+def test_the_label_of_no_value_is_null(cli: Command, flows: Path, log: str, tmp_path: Path, format: str) -> None:
+    out, saved = tmp_path / "out", tmp_path / "table.nft"
+    PrefixTable({"10.0.0.0/8": None, "8.0.0.0/8": "null", "2001::/16": ""}).save(saved)
+    options = ("--column", "ip", "--table", saved)
+    assert cli("extract", "--format", format, "-o", out, *options, flows) == (0, "", "")
+    table = pq.read_table(out) if format == "parquet" else feather.read_table(out)
+    assert table.select(["prefix", "label"]).to_pylist() == [
+        {"prefix": "10.0.0.0/8", "label": None},
+        {"prefix": "8.0.0.0/8", "label": "null"},
+        {"prefix": "2001::/16", "label": ""},
+        {"prefix": None, "label": None},
+        {"prefix": "10.0.0.0/8", "label": None},
+        {"prefix": None, "label": None},
+    ]
+    assert cli("extract", "--format", format, "-o", out, *options[2:], log) == (0, "", "")
+    table = pq.read_table(out) if format == "parquet" else feather.read_table(out)
+    assert table.column("label").to_pylist() == [None, "null", "", None, None, None]
+    assert [row["label"] for row in rows(cli("extract", *options[2:], log).out)][:2] == ["null", "null"]
 
 
 @pytest.mark.parametrize("format", ["parquet", "arrow"])

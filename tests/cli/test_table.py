@@ -4,6 +4,9 @@ import csv
 import gzip
 import io
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -155,3 +158,40 @@ def test_a_colon_in_the_name_of_a_file(cli: Command, log: str, tmp_path: Path) -
     path = tmp_path / "a:b.csv"
     path.write_text(SITES)
     assert labels(cli, log, str(path)) == labels(cli, log, f"{path}:site")
+
+
+@pytest.mark.parametrize("kind", ["saved", "csv", "column", "list", "mmdb"])
+@pytest.mark.parametrize("way", ["itself", "symlink", "link"])
+def test_the_table_is_not_overwritten(
+    netfast: Command, log: str, tmp_path: Path, shared_data: Path, kind: str, way: str
+) -> None:
+    path = tmp_path / "table"
+    if kind == "saved":
+        nf.PrefixTable({"10.0.0.0/8": 7}).save(path)
+    elif kind == "mmdb":
+        path.write_bytes((shared_data / "mmdb" / "GeoIP2-City-Test.mmdb").read_bytes())
+    else:
+        path.write_text("10.0.0.0/8\n" if kind == "list" else SITES)
+    before = path.read_bytes()
+    out = path if way == "itself" else tmp_path / "link"
+    if way == "symlink":
+        out.symlink_to(path)
+    elif way == "link":
+        os.link(path, out)
+    named = f"{path}:site" if kind == "column" else path
+    for format in ("csv", "parquet") if kind == "saved" else ("csv",):
+        run = netfast("extract", "--table", named, "--format", format, "-o", out, log)
+        assert (run.code, run.out, run.err.count("\n")) == (2, "", 1)
+        assert f"{path}: it is also the output" in run.err
+        assert path.read_bytes() == before
+
+
+def test_nothing_is_added_to_the_table(log: str, tmp_path: Path) -> None:
+    path = tmp_path / "table.nft"
+    nf.PrefixTable({"10.0.0.0/8": 7}).save(path)
+    before = path.read_bytes()
+    command = [sys.executable, "-m", "netfast", "extract", "--table", str(path), log]
+    with path.open("ab") as out:
+        done = subprocess.run(command, stdout=out, stderr=subprocess.PIPE, timeout=60)
+    assert (done.returncode, done.stderr) == (2, f"netfast: --table {path}: it is also the output\n".encode())
+    assert path.read_bytes() == before

@@ -6,6 +6,7 @@ import os
 import random
 import sys
 import threading
+import time
 import tracemalloc
 from collections import Counter
 from collections.abc import Callable
@@ -593,3 +594,44 @@ def test_rows_come_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, thr
     arrow_rows.column_rows(tmp_path / "x", lambda data: written.append(bytes(data)), "ip")
     rows = b"".join(written).decode().splitlines()
     assert [row.split(",")[0::2][:2] for row in rows] == [[str(i + 1), texts[i]] for i in range(400_000) if i % 7]
+
+
+def test_row_groups_are_read_at_the_same_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pq.write_table(pa.table({"ip": TEXTS}), tmp_path / "x", row_group_size=2)
+    together = threading.Barrier(2)
+    arrays = arrow_files.ColumnPart.arrays
+
+    def waiting(part: Any) -> Any:
+        if part.numbers[0] < 10:
+            together.wait(10)
+        return arrays(part)
+
+    monkeypatch.setattr(arrow_files.ColumnPart, "arrays", waiting)
+    monkeypatch.setattr(arrow_rows, "_threads", lambda path: 2)
+    _, _, texts = expected(pa.array(TEXTS))
+    found = [text for part in rows_of_column(tmp_path / "x", "ip") for text in decoded(part)]
+    assert Counter(text.partition("%")[0] for text in found) == texts
+
+
+def test_few_row_groups_are_read_ahead(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "x"
+    pq.write_table(pa.table({"ip": ["10.0.0.1"] * 5000}), path, row_group_size=20)
+    assert len(arrow_files.parts(path, "ip", 20)) == 250
+    assert len(arrow_files.parts(path, "ip", 1)) == 250
+    assert [len(part.numbers) for part in arrow_files.parts(path, "ip", 45)] == [2] * 125
+    assert len(arrow_files.parts(path, "ip", 1_000_000)) == len(arrow_files.parts(path, "ip")) <= 64
+    read: list[int] = []
+    arrays = arrow_files.ColumnPart.arrays
+
+    def noted(part: Any) -> Any:
+        read.append(part.first)
+        return arrays(part)
+
+    monkeypatch.setattr(arrow_files.ColumnPart, "arrays", noted)
+    monkeypatch.setattr(arrow_rows, "_threads", lambda path: 2)
+    monkeypatch.setattr(arrow_rows, "_AHEAD", 1)
+    found = rows_of_column(path, "ip")
+    assert next(found).line[0] == 1
+    time.sleep(0.1)
+    assert 2 <= len(read) <= 8
+    assert [line for part in found for line in part.line.tolist()][-1] == 5000

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from netfast.threads import from_thread, in_order, in_ranges
+from netfast.threads import from_thread, from_threads, in_order, in_ranges
 
 pytestmark = pytest.mark.timed
 
@@ -144,3 +144,62 @@ def test_ctrl_c_is_heard_while_an_item_is_made() -> None:
         signal.signal(signal.SIGINT, before)
         go_on.set()
     assert time.monotonic() - start < 1
+
+
+# --- items from several threads --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("threads", [1, 2, 5])
+@pytest.mark.parametrize("ahead", [1, 7, 100])
+def test_items_of_several_threads_come_in_order(threads: int, ahead: int) -> None:
+    sources = (range(10 * n, 10 * n + n % 4) for n in range(20))
+    wanted = [10 * n + i for n in range(20) for i in range(n % 4)]
+    assert list(from_threads(sources, threads, ahead)) == wanted
+    assert list(from_threads([], threads, ahead)) == []
+
+
+def test_so_many_sources_are_read_at_a_time() -> None:
+    together = threading.Barrier(3)
+
+    def items(n: int) -> Iterator[int]:
+        together.wait(10)
+        yield n
+
+    assert list(from_threads(map(items, range(9)), 3, 1)) == list(range(9))
+
+
+def test_an_error_of_a_source_comes_behind_what_was_before_it() -> None:
+    def items(n: int) -> Iterator[int]:
+        yield n
+        if n == 2:
+            raise ValueError("damaged")
+
+    found = []
+    with pytest.raises(ValueError, match="damaged"):
+        for n in from_threads(map(items, range(9)), 3, 5):
+            found.append(n)  # noqa: PERF402  -- an error ends it
+    assert found == [0, 1, 2]
+
+
+def test_few_items_of_few_sources_are_made_ahead_and_threads_end() -> None:
+    made: list[tuple[int, int]] = []
+    closed = [threading.Event() for _ in range(3)]
+
+    def items(source: int) -> Iterator[int]:
+        try:
+            for n in range(1000):
+                made.append((source, n))
+                yield n
+        finally:
+            closed[source].set()
+
+    found = from_threads(map(items, range(100)), 3, 5)  # a fourth would find no event
+    assert next(found) == 0
+    until = time.monotonic() + 10
+    while len(made) < 16 and time.monotonic() < until:
+        time.sleep(0.01)
+    time.sleep(0.05)
+    assert sorted(made) == [(source, n) for source in range(3) for n in range(6 if source == 0 else 5)]
+    found.close()  # type: ignore[attr-defined]
+    assert all(event.wait(10) for event in closed)
+    assert len(made) == 16

@@ -29,17 +29,23 @@ def read_table(parser: Parser, text: str | None) -> PrefixTable | None:
     """The table that the option names; what is wrong with it ends the command here, in a line."""
     if text is None:
         return None
-    path, colon, column = text.rpartition(":")
-    if os.path.exists(text) or not colon:
-        path, column = text, ""
+    path, column = table_file(text)
     try:
-        return _opened(path, column or None)
+        return _opened(path, column)
     except (OSError, EOFError) as error:
         from ..sources import trouble
 
         parser.error(f"--table {trouble(path, error)}")
     except (ValueError, ImportError) as error:
         parser.error(f"--table {error}")
+
+
+def table_file(text: str) -> tuple[str, str | None]:
+    """The path of the file that the option names, and the column if it names one."""
+    path, colon, column = text.rpartition(":")
+    if os.path.exists(text) or not colon:
+        return text, None
+    return path, column or None
 
 
 def _opened(path: str, column: str | None) -> PrefixTable:

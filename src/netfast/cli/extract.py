@@ -13,7 +13,7 @@ from . import DONE, TROUBLE, _output
 from ._columns import COLUMN_RULE, add_column, check_pyarrow, is_columnar, with_columns
 from ._inputs import Input, inputs, is_plain, is_same, read, without_output
 from ._options import VERSIONS_RULE, Parser, add_files, add_json, add_selection, selection
-from ._tables import add_table, read_table
+from ._tables import add_table, read_table, table_file
 
 if TYPE_CHECKING:
     from ..prefixes import PrefixTable
@@ -56,13 +56,14 @@ def run(arguments: Sequence[str]) -> int:
     chosen = selection(parser, options)
     table = read_table(parser, options.table)
     listed = with_columns(parser, options, inputs(parser, options.files))
-    _refuse_to_overwrite(parser, options, listed)
+    tables = [] if options.table is None else [_table_input(options.table)]
+    _refuse_to_overwrite(parser, options, [*listed, *tables])
     readable = [item for item in listed if _has_column(item, options.column)]
     if not readable:
         return TROUBLE  # and what was in the output is there still
     with _output.Destination(options.output) as out:
         kept = without_output(readable, out.fileno())
-        if not kept:
+        if not kept or without_output(tables, out.fileno()) != tables:
             return TROUBLE
         code = DONE if len(kept) == len(listed) else TROUBLE
         names = [item.name for item in kept] if len(listed) > 1 else None
@@ -134,6 +135,12 @@ def _as_columns(
                 writer.add(rows, number)
 
         yield write
+
+
+def _table_input(text: str) -> Input:
+    """The file of --table, which may be mapped: whatever changes it changes the table, or ends the process."""
+    path, _ = table_file(text)
+    return Input(f"--table {path}", path)
 
 
 def _refuse_to_overwrite(parser: Parser, options: argparse.Namespace, listed: Sequence[Input]) -> None:
