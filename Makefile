@@ -37,9 +37,9 @@ build/sample.log: | $(if $(wildcard .venv/.editable),.venv/.editable,.venv/.inst
 test: .venv/.editable
 	$(RUN) -m pytest $(ARGS)
 
-## test-spark: install what the tests on Spark need into .venv-spark, and run them; Java 17 must be there
+## test-spark: the tests on Spark, Ray and Dask, and those on pandas with pandas 2, in .venv-spark; they want Java 17
 test-spark: .venv/.editable .venv-spark/.made
-	.venv-spark/bin/python -m pytest tests/spark $(ARGS)
+	.venv-spark/bin/python -m pytest tests/spark tests/engines/test_pandas.py $(ARGS)
 
 # The tests that another build may answer differently: test_c.py compiles the kernels itself.
 QUICK := tests -m "not slow" --ignore tests/kernels/test_c.py

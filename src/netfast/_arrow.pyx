@@ -75,7 +75,9 @@ cdef class Column:
         return made if found else None
 
     def numbers(self) -> bytes:
-        """The numbers of an Arrow column of them as they lie in memory."""
+        """The numbers of an Arrow column of them as they lie in memory; of booleans, a byte each."""
+        if self.format == "b":
+            return bool_bytes(self)
         return (<const char*>self.c.rows)[:<Py_ssize_t>(self.c.n * self.c.width)]
 
     cdef int64_t index(self, size_t row) noexcept nogil:
@@ -95,6 +97,17 @@ cdef size_t find_nulls(Column column, size_t first, size_t n, const uint8_t* inn
                 null[i] = inner[index]
         found += null[i]
     return found
+
+
+cdef bytes bool_bytes(Column column):
+    """The bits of a column of booleans, as bytes of 0 and 1."""
+    cdef size_t i, bit
+    cdef bytearray made = unwritten(column.c.n)
+    cdef uint8_t* out = <uint8_t*>PyByteArray_AS_STRING(made)
+    for i in range(column.c.n):
+        bit = column.c.validity_offset + i      # the same for both bitmaps
+        out[i] = column.c.rows[bit // 8] >> (bit % 8) & 1
+    return bytes(made)
 
 
 cpdef bytearray unwritten(size_t n):
@@ -139,6 +152,9 @@ cdef int64_t take_format(Column column, ArrowSchema* schema, bint values=False) 
         column.all_null = True
         column.c.layout = nf.NF_FIXED    # of no width
         return 0
+    if values and format == "b":
+        column.c.layout = nf.NF_FIXED    # of bits, which have no stride: the rows begin where the buffer does
+        return 2
     if values and format in NUMBER_BYTES:
         column.c.layout = nf.NF_FIXED
         column.c.stride = NUMBER_BYTES[format]

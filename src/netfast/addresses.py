@@ -48,10 +48,10 @@ class _Rows:
             )
         elif _is_object_column(addresses):
             self.items = addresses.tolist()
-        elif hasattr(addresses, "__arrow_c_array__") or hasattr(addresses, "__arrow_c_stream__"):
-            self._take_arrow(addresses)
         elif _is_ndarray(addresses):
             self.columns = [_arrow.numpy_column(_plain(addresses))]
+        elif (exporter := arrow_exporter(addresses)) is not None:
+            self._take_arrow(exporter)
         else:
             self.items = list(addresses)
         self.n = len(self.items) if self.columns is None else sum(map(len, self.columns))
@@ -99,6 +99,22 @@ def _is_collection(source: Any) -> bool:
     if _is_ndarray(source):
         return bool(source.ndim)
     return any(hasattr(source, way) for way in ("__iter__", "__getitem__", "__arrow_c_array__", "__arrow_c_stream__"))
+
+
+def arrow_exporter(source: Any) -> Any:
+    """What exports a source by the Arrow PyCapsule interface, mostly itself; None if nothing does.
+
+    An Index or array of pandas never exports itself, and a Series only from pandas 3 on: what PyArrow holds for one is
+    asked for here, as its items would not tell 4 bytes that are an address from 4 bytes of text.
+    """
+    if hasattr(source, "__arrow_c_array__") or hasattr(source, "__arrow_c_stream__"):
+        return source
+    dtype = getattr(source, "dtype", None)
+    inner = getattr(getattr(dtype, "categories", None), "dtype", dtype)
+    if not (hasattr(inner, "pyarrow_dtype") or str(getattr(inner, "storage", "")).startswith("pyarrow")):
+        return None
+    held = source if inner is dtype else source.astype(inner)
+    return getattr(held, "array", held).__arrow_array__()
 
 
 def _is_ndarray(source: Any) -> bool:
@@ -150,10 +166,10 @@ def classify(
 
     Args:
         addresses: a list, tuple or iterable of str, bytes (text), int (below 2**32 IPv4, else IPv6), `ipaddress`
-            objects or None; any object with the Arrow PyCapsule interface (utf8, large_utf8, string_view, binary, a
-            dictionary of those, uint32 as IPv4, fixed-size binary of 4 or 16 bytes in network order); a NumPy array of
-            uint32 (IPv4, host order), S, U, object, or uint8[n, 16] (network order); an `AddressArray`.  Arrow and
-            NumPy memory is read in place.
+            objects or None; any object with the Arrow PyCapsule interface, or of pandas that PyArrow holds (utf8,
+            large_utf8, string_view, binary, a dictionary of those, uint32 as IPv4, fixed-size binary of 4 or 16 bytes
+            in network order); a NumPy array of uint32 (IPv4, host order), S, U, object, or uint8[n, 16] (network
+            order); an `AddressArray`.  Arrow and NumPy memory is read in place.
         unwrap: classify an IPv6 address that carries an IPv4 one (IPv4-mapped, 64:ff9b::/96, 6to4, the client of
             Teredo) as what it carries.
         errors: "mask" gives an invalid row code 0 and goes on; "raise" raises on the first.

@@ -15,7 +15,8 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from . import _arrow, _core, _tables
-from .addresses import _is_ndarray
+from .addresses import _is_ndarray, arrow_exporter
+from .checks import digits
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -59,9 +60,9 @@ class Values:
             raise TypeError(f"values is one {type(source).__name__}, not a collection of them")
         if _is_ndarray(source):
             return cls._of_array(source)
-        if hasattr(source, "__arrow_c_array__") or hasattr(source, "__arrow_c_stream__"):
+        if (exporter := arrow_exporter(source)) is not None:
             try:
-                columns = _arrow.arrow_columns(source, True)
+                columns = _arrow.arrow_columns(exporter, True)
             except ImportError:  # pandas without PyArrow exports nothing
                 return cls._of_items(source.tolist())
             return cls._of_columns(columns)
@@ -175,18 +176,9 @@ class Values:
             places = iter(range(len(known)))
             column = _packed(-1 if value is None else next(places) for value in self.objects)
             codes = _tables.take(column, 4, bytearray(codes), _MISSING)
-        numbers = Values._of_items(known)
-        if numbers.dtype != OBJECTS:
-            return _Export(codes, len(known) == len(self.objects), numbers)
-        wanted = bytes if known and isinstance(known[0], bytes) else str
-        odd = next((value for value in known if not isinstance(value, wanted)), None)
-        if odd is not None:
-            kinds = f"{wanted.__name__} and " if odd is not known[0] else ""
-            raise TypeError(
-                f"values of type {kinds}{type(odd).__name__} have no Arrow column; text, bytes and "
-                "numbers of one type have one"
-            )
-        return _Export(codes, len(known) == len(self.objects), _arrow.arrow_text(known))
+        numbers = column_of(known)
+        values = _arrow.arrow_text(known) if numbers is None else numbers
+        return _Export(codes, len(known) == len(self.objects), values)
 
 
 class _Export(NamedTuple):
@@ -195,6 +187,44 @@ class _Export(NamedTuple):
     codes: Any
     all_known: bool
     values: _arrow.ArrowData | Values
+
+
+def column_of(objects: list[Any]) -> Values | None:
+    """Objects of one type as a column of numbers; None if they are text or bytes, whose column is themselves.
+
+    Raises:
+        TypeError: they are neither; the message names their types.
+    """
+    kinds = list(dict.fromkeys(map(type, objects)))
+    if any(all(issubclass(kind, text) for kind in kinds) for text in (str, bytes)):
+        return None
+    if len(kinds) == 1:
+        numbers = Values._of_items(objects)
+        return numbers if numbers.dtype != OBJECTS else _numbers_of(objects, kinds[0])
+    *names, last = (kind.__name__ for kind in kinds)
+    raise _no_column(f"types {', '.join(names)} and {last} together")
+
+
+def _numbers_of(objects: list[Any], kind: type) -> Values:
+    """Bools, integers that int64 does not hold, and the numbers of a class derived from int or float, as a column."""
+    if kind is bool:
+        return Values("bool", bytes(objects))
+    if issubclass(kind, float):
+        return Values("float64", array("d", objects).tobytes())
+    if not issubclass(kind, int):
+        raise _no_column(f"type {kind.__name__}")
+    low, high = int(min(objects)), int(max(objects))
+    if low >= -(2**63) and high < 2**63:
+        return Values("int64", array("q", objects).tobytes())
+    if low < 0 or high >= 2**64:
+        raise TypeError(
+            f"integers from {digits(low)} to {digits(high)} have no Arrow column; those of int64 or of uint64 have one"
+        )
+    return Values("uint64", array("Q", objects).tobytes())
+
+
+def _no_column(types: str) -> TypeError:
+    return TypeError(f"values of {types} have no Arrow column; text, bytes and numbers of one type have one")
 
 
 def _is_number(item: Any) -> bool:

@@ -483,10 +483,11 @@ class Matches:
     def __arrow_c_array__(self, requested_schema: object = None) -> tuple[object, object]:
         """The values, null where nothing matched or where they are None.
 
-        Numbers are a column; text is dictionary<int32, utf8>, and bytes are dictionary<int32, binary>.
+        Numbers and bool are a column, of int the first of int64 and uint64 that holds them all; text is
+        dictionary<int32, utf8>, and bytes are dictionary<int32, binary>.
 
         Raises:
-            TypeError: the values are of another type, or of several; the message names it.
+            TypeError: the values are of another type, or of several, or too large; the message names them.
         """
         data = self._arrow()
         return data.schema_capsule(), data.array_capsule()

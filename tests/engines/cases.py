@@ -106,6 +106,8 @@ BOOLEANS = nf.PrefixTable.from_columns(["10.0.0.0", "fe80::"], [8, 10], np.array
 BYTES = nf.PrefixTable({"10.0.0.0/8": b"office", "8.0.0.0/8": b"\xff\x00"})
 HOLES = nf.PrefixTable({"10.0.0.0/8": "office", "8.8.8.0/24": None})
 COUNTS = nf.PrefixTable({"10.0.0.0/8": 7, "8.8.8.0/24": None})
+TRUTHS = nf.PrefixTable({"10.0.0.0/8": True, "8.0.0.0/8": False})
+LARGE_INTS = nf.PrefixTable({"10.0.0.0/8": 2**63, "8.0.0.0/8": 5})
 TABLES = {
     "text": TABLE,
     "numbers": NUMBERS,
@@ -116,6 +118,10 @@ TABLES = {
     "bytes": BYTES,
     "text or None": HOLES,
     "numbers or None": COUNTS,
+    "truths": TRUTHS,
+    "truth or None": nf.PrefixTable({"10.0.0.0/8": False, "8.8.8.0/24": None}),
+    "large ints": LARGE_INTS,
+    "large int or None": nf.PrefixTable({"10.0.0.0/8": 2**64 - 1, "8.8.8.0/24": None}),
     "empty": nf.PrefixTable({}),
 }
 SET = nf.PrefixSet(["10.0.0.0/8", "fe80::/10", "8.8.8.8"])

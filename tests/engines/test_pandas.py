@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 import subprocess
 import sys
 from typing import Any
@@ -17,6 +18,7 @@ import netfast.engines.pandas
 from builds import SANITIZED
 from engines import cases
 from engines.cases import each_column, each_layout
+from netfast.addresses import _Rows
 from netfast.engines import FLAGS
 
 DTYPES: dict[str, Any] = {
@@ -128,6 +130,10 @@ LOOKUP_DTYPES = {
     "bytes": "category",
     "text or None": "category",
     "numbers or None": "Int64",
+    "truths": "boolean",
+    "truth or None": "boolean",
+    "large ints": "UInt64",
+    "large int or None": "UInt64",
     "empty": "category",
 }
 
@@ -171,6 +177,47 @@ def test_arrow_layouts(texts: cases.Texts, layout: Any) -> None:
     assert listed(series.netfast.is_global()) == want.flags["is_global"]
     assert listed(series.netfast.lookup(cases.TABLE)) == cases.found(texts, cases.TABLE)
     assert listed(series.netfast.parse()) == want.text
+
+
+PACKED = {
+    "4 bytes": (pa.array([b"\x0a\0\0\1", None, b"\x08\x08\x08\x08"], pa.binary(4)), ["private", None, "global"]),
+    "16 bytes": (pa.array([None, bytes(15) + b"\1"], pa.binary(16)), [None, "loopback"]),
+    "chunks": (pa.chunked_array([pa.array([b"::::", None], pa.binary(4))] * 2), ["global", None] * 2),
+    "no rows": (pa.array([], pa.binary(4)), []),
+}
+
+
+@pytest.mark.parametrize(("packed", "kinds"), PACKED.values(), ids=PACKED)
+def test_packed_addresses(packed: Any, kinds: list[str | None]) -> None:
+    """Which are no text, in whatever pandas keeps them."""
+    array = pd.arrays.ArrowExtensionArray(packed)
+    series = pd.Series(array, name="ip")
+    for one in (series, series.astype("category")):
+        assert listed(one.netfast.kind()) == kinds
+        assert listed(one.netfast.is_private()) == [kind and kind == "private" for kind in kinds]
+    for rows in (series, series.astype("category"), pd.Index(array), array):
+        assert nf.classify(rows).kind.tolist() == kinds
+        assert nf.parse(rows).null.tolist() == [kind is None for kind in kinds]
+
+
+@pytest.mark.parametrize("dtype", ["string[pyarrow]", "arrow string", "arrow large string", "arrow dictionary"])
+def test_what_arrow_holds_is_read_in_place(dtype: str) -> None:
+    series = series_of(cases.COLUMNS["mixed"], DTYPES[dtype])
+    for rows in (series, pd.Index(series), series.array):
+        assert _Rows(rows).columns is not None
+        assert nf.classify(rows).kind.tolist() == cases.expected(cases.COLUMNS["mixed"]).kind
+
+
+@pytest.mark.parametrize("kind", [pa.int16(), pa.float32(), pa.bool_(), pa.string(), pa.binary()])
+def test_values_that_arrow_holds(kind: Any) -> None:
+    values = pa.array(["1", "0"]).cast(kind)
+    for held in (values, pa.array([values[0], None], kind)):
+        series = pd.Series(pd.arrays.ArrowExtensionArray(held))
+        table = nf.PrefixTable.from_columns(["10.0.0.0", "8.0.0.0"], [8, 8], series)
+        exported = pa.array(table.lookup(["10.0.0.1", "8.8.8.8", "::1"]))
+        assert exported.to_pylist() == [*held.to_pylist(), None]
+        if not held.null_count:
+            assert getattr(exported.type, "value_type", exported.type) == kind
 
 
 @each_column
@@ -337,14 +384,28 @@ def test_memory_stays_flat() -> None:
         pd.Series([["10.0.0.1"]]),
         pd.Series([1.5], dtype=object),
         pd.Series([1.5, 2.5]).astype("category"),
+        pd.Series([1.0, float("nan")]),
+        pd.Series([1j]),
+        pd.Series([1.5, None], dtype="Float64"),
+        pd.Series([1.5], dtype=pd.ArrowDtype(pa.float64())),
     ],
-    ids=["float", "bool", "time", "lists", "float objects", "category"],
+    ids=["float", "bool", "time", "lists", "float objects", "category", "NaN", "complex", "Float64", "arrow float"],
 )
 def test_foreign_types(series: Any) -> None:
-    with pytest.raises(TypeError):
+    of = series.rename("bytes").netfast
+    for call in (of.kind, of.is_private, of.classify, of.parse, lambda: of.contains(cases.SET)):
+        with pytest.raises(
+            TypeError, match=f"^Series 'bytes' of {re.escape(str(series.dtype))}( holds no addresses|: item 0)"
+        ):
+            call()
+    with pytest.raises(TypeError, match=r"^the Series of "):
+        series.netfast.lookup(cases.TABLE)
+
+
+def test_foreign_items() -> None:
+    series = pd.Series(["::1", None, 1.5], name=("log", 1), dtype=object)
+    with pytest.raises(TypeError, match=r"^Series \('log', 1\) of object: item 2 is float, not an address"):
         series.netfast.kind()
-    with pytest.raises(TypeError):
-        series.netfast.contains(cases.SET)
 
 
 def test_values_without_a_column() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import pickle
+import re
 import subprocess
 import sys
 import threading
@@ -20,12 +21,14 @@ import netfast.engines.polars as engine
 from builds import SANITIZED
 from engines.cases import (
     BYTES,
+    LARGE_INTS,
     LEAK_KIB,
     LEAK_TEXTS,
     NO_COLUMN,
     NUMBERS,
     SET,
     TABLE,
+    TRUTHS,
     Texts,
     contained,
     each_column,
@@ -191,6 +194,8 @@ def test_types() -> None:
         label=IP.netfast.lookup(TABLE),
         number=IP.netfast.lookup(NUMBERS),
         bytes=IP.netfast.lookup(BYTES),
+        truth=IP.netfast.lookup(TRUTHS),
+        large=IP.netfast.lookup(LARGE_INTS),
     )
     schema = found.collect_schema()
     assert schema == found.collect().schema
@@ -200,6 +205,8 @@ def test_types() -> None:
     assert schema["label"] == pl.Enum(["office", "lab", "docs", "rest"])
     assert schema["number"] == pl.Int64
     assert schema["bytes"] == pl.Binary
+    assert schema["truth"] == pl.Boolean
+    assert schema["large"] == pl.UInt64
 
 
 def test_series() -> None:
@@ -251,6 +258,16 @@ def test_a_wrong_type_is_an_error_of_polars(wrong: pl.Series, n: int) -> None:
                 frame.select(expr).collect(engine=how)
 
 
+def test_a_wrong_type_is_told_with_its_column() -> None:
+    every: Any = pl.all()
+    with pytest.raises(pl.exceptions.ComputeError, match=r"column 'bytes'.*format 'l'\)? holds no addresses; wanted"):
+        pl.DataFrame({"ip": ["10.0.0.1"], "bytes": [5]}).select(every.netfast.kind())
+    for name in ("bytes", "^bytes$", "", "地" * 200):
+        column: Any = pl.Series(name, [1.5])
+        with pytest.raises(pl.exceptions.ComputeError, match=f"column '{re.escape(name[:26])}.*format 'g'"):
+            column.netfast.is_private()
+
+
 @pytest.mark.parametrize("zone", ["%eth0", "%a-zone-of-more-than-twelve-bytes", ""])
 @pytest.mark.parametrize("n", [1, 255, 256, 70_000])
 def test_many_categories(n: int, zone: str) -> None:
@@ -294,8 +311,10 @@ def test_wrong_prefixes() -> None:
         IP.netfast.lookup(SET)
     with pytest.raises(TypeError, match="prefixes is list"):
         IP.netfast.contains(["10.0.0.0/8"])
-    with pytest.raises(TypeError, match="tuple"):
+    with pytest.raises(TypeError, match="values of type tuple have no Arrow column"):
         IP.netfast.lookup(NO_COLUMN)
+    with pytest.raises(TypeError, match="have no Arrow column"):
+        IP.netfast.lookup(nf.PrefixTable({"10.0.0.0/8": 2**64}))
 
 
 def test_tables_of_the_last_expressions_are_kept() -> None:

@@ -943,6 +943,13 @@ static void test_wrong_types(void)
             functions[k].field(&in, 1, &out, NULL, 0);
             check(!out.private_data && !out.release, "no type");
             check(strstr(_polars_plugin_get_last_error_message(), wrong[i].why) != NULL, "why there is none");
+            if (strcmp(wrong[i].why, "wanted text") == 0) {
+                const layout *l = &wrong[i].layout;
+                char named[64];
+                snprintf(named, sizeof named, "column 'ip' (Arrow format '%s')",
+                         l->categories ? l->categories : l->format);
+                check(strstr(_polars_plugin_get_last_error_message(), named) != NULL, "which column it is");
+            }
             in.release(&in);
         }
         check_all_fail(wrong[i].why);
@@ -950,6 +957,26 @@ static void test_wrong_types(void)
     make_two(&(layout){"C", "vu"});
     tested.layout.format = "i"; /* Polars has no such categories */
     check_all_fail("not known");
+}
+
+/* However long it is, the name in a message is UTF-8, and what follows it is there. */
+static void test_long_names(void)
+{
+    char name[400], shown[400];
+    for (size_t ascii = 0; ascii < 4; ascii++)
+        for (size_t n = 0; n < 99; n++) {
+            memset(name, 'a', ascii);
+            for (size_t i = 0; i < n; i++)
+                memcpy(name + ascii + 3 * i, "\xe2\x82\xac", 4);
+            name[ascii + 3 * n] = 0;
+            struct ArrowSchema in = {.format = "g", .name = name}, out = {0};
+            functions[0].field(&in, 1, &out, NULL, 0);
+            const bool whole = ascii + 3 * n <= 80;
+            const size_t size = ascii + 3 * (whole ? n : (80 - ascii) / 3);
+            snprintf(shown, sizeof shown, "column '%.*s%s' (Arrow format 'g') holds no addresses; wanted", (int)size,
+                     name, whole ? "" : "...");
+            check(strstr(_polars_plugin_get_last_error_message(), shown) != NULL, "a name that is cut");
+        }
 }
 
 /* The name of prefixes is one UInt64 in one chunk. */
@@ -1113,6 +1140,7 @@ int main(void)
     }
     test_no_chunks();
     test_wrong_types();
+    test_long_names();
     test_names();
     test_threads();
     nf_polars_remove(places_id);

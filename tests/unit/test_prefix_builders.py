@@ -105,6 +105,8 @@ def test_pfx2as_is_read_plain_and_compressed(tmp_path: Path, compressed: bool) -
     # Several origins are separated by '_' (MOAS) and members of an AS set by ','.
     assert [str(table.exact(prefix)) for prefix in table] == ["13335", "38803", "38803_4608", "1,2_3", "2500"]
     assert str(table.get("1.0.4.9")) == "38803"
+    with pytest.raises(TypeError, match=r"^values of types int and str together have no Arrow column; "):
+        table.lookup([]).__arrow_c_array__()
 
 
 WRONG_PFX2AS: dict[str, tuple[str, str]] = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import gc
 import ipaddress
 import os
@@ -435,6 +436,10 @@ def test_a_numpy_column_of_values_comes_back_as_one(dtype: str) -> None:
         pa.array([b"x", b"y", b"x"]),
         pa.array([b"x", b"y", None]),
         pa.array(["c", "a", "a"]).dictionary_encode(),
+        pa.array([True, False, False]),
+        pa.array([True, None, False]),
+        pa.array([None, *[False] * 8, True, False, True]).slice(9),
+        pa.chunked_array([pa.array([False, True]).slice(1), pa.array([], pa.bool_()), [True, False]]),
     ],
     ids=lambda values: f"{values.type}{' with null' if values.null_count else ''}",
 )
@@ -446,10 +451,70 @@ def test_an_arrow_column_of_values_comes_back_as_one(values: Any) -> None:
     assert [table.get("10.0.0.1"), table.get("12.0.0.1"), table.get("::1")] == [a, c, six]
 
 
-@pytest.mark.parametrize("values", [pa.array([True]), pa.array([[1]]), pa.array([{"asn": 1}])])
+@pytest.mark.parametrize("values", [pa.array([None, 0], pa.date32()), pa.array([[1]]), pa.array([{"asn": 1}])])
 def test_arrow_columns_of_what_is_no_text_and_no_number_are_type_errors(values: Any) -> None:
     with pytest.raises(TypeError, match="Arrow values of format"):
         nf.PrefixTable.from_columns(["12.0.0.0"], np.array([8], np.uint8), values)
+
+
+class Site(enum.IntEnum):
+    OFFICE = 7
+    LAB = 8
+
+
+class Ratio(float):
+    pass
+
+
+EXPORTED: dict[str, tuple[list[Any], Any]] = {
+    "bool": ([True, False], pa.bool_()),
+    "bool or None": ([True, None], pa.bool_()),
+    "int": ([1, -1], pa.int64()),
+    "int or None": ([-(2**63), None], pa.int64()),
+    "int and one above int64": ([2**63, 1], pa.uint64()),
+    "int above int64 or None": ([2**64 - 1, None], pa.uint64()),
+    "enumeration": ([Site.OFFICE, Site.LAB], pa.int64()),
+    "enumeration or None": ([Site.LAB, None], pa.int64()),
+    "a class of float": ([Ratio(0.5), Ratio(2)], pa.float64()),
+    "NumPy bool or None": ([np.True_, None], pa.bool_()),
+    "NumPy int8 or None": ([np.int8(-1), None], pa.int8()),
+    "nothing but None": ([None, None], pa.dictionary(pa.int32(), pa.string())),
+}
+
+
+@pytest.mark.parametrize("kind", EXPORTED)
+def test_numbers_are_exported_as_a_column(kind: str) -> None:
+    (first, second), wanted = EXPORTED[kind]
+    table = nf.PrefixTable({"10.0.0.0/8": first, "11.0.0.0/8": second})
+    exported = pa.array(table.lookup(["11.0.0.1", "12.0.0.1", "10.0.0.1", *["10.0.0.1"] * 9]))
+    exported.validate(full=True)
+    assert exported.type == wanted
+    assert exported.to_pylist() == [second, None, *[first] * 10]
+    assert pa.array(table.lookup([])).type == wanted
+
+
+WITHOUT_A_COLUMN: dict[str, tuple[list[Any], str]] = {
+    "tuple": ([("a", 1), None], "values of type tuple have"),
+    "int and str": ([64496, "64497_64498"], "values of types int and str together have"),
+    "str and bytes": (["a", b"a"], "values of types str and bytes together have"),
+    "bool and int": ([True, 1], "values of types bool and int together have"),
+    "int and float": ([1, 1.5], "values of types int and float together have"),
+    "large int and float": ([2**63, 1.5], "values of types int and float together have"),
+    "three": ([1, "a", None, b"", "b"], "values of types int, str and bytes together have"),
+    "int below int64": ([-(2**63) - 1, 0], "integers from -9223372036854775809 to 0 have"),
+    "int above uint64": ([2**64], "integers from 18446744073709551616 to 18446744073709551616 have"),
+    "ints of both signs": ([-1, 2**63], "integers from -1 to 9223372036854775808 have"),
+    "huge int": ([10**5000], "integers from 0x"),
+    "complex": ([1j], "values of type complex have"),
+}
+
+
+@pytest.mark.parametrize("kind", WITHOUT_A_COLUMN)
+def test_values_without_an_arrow_column_are_named_by_their_types(kind: str) -> None:
+    values, said = WITHOUT_A_COLUMN[kind]
+    table = nf.PrefixTable({f"10.{row}.0.0/16": value for row, value in enumerate(values)})
+    with pytest.raises(TypeError, match=f"^{said}.* no Arrow column; "):
+        pa.array(table.lookup(["10.0.0.1"]))
 
 
 def test_matches_are_read_by_arrow_and_polars() -> None:

@@ -6,21 +6,42 @@ needs the engine it is named after.  Everywhere the methods have the same names 
 
 from importlib import import_module
 
-from netfast import PrefixSet, PrefixTable
+from netfast import Classification, PrefixSet, PrefixTable
 
-# The columns of `netfast.Classification` that are true or false.
-FLAGS = (
-    "is_private",
-    "is_shared",
-    "is_loopback",
-    "is_link_local",
-    "is_multicast",
-    "is_broadcast",
-    "is_unspecified",
-    "is_documentation",
-    "is_reserved",
-    "is_global",
-)
+# The columns of `netfast.Classification` that are true or false, each with an address of which it is true.
+FLAGS = {
+    "is_private": "10.0.0.1",
+    "is_shared": "100.64.0.1",
+    "is_loopback": "127.0.0.1",
+    "is_link_local": "169.254.0.1",
+    "is_multicast": "224.0.0.1",
+    "is_broadcast": "255.255.255.255",
+    "is_unspecified": "0.0.0.0",
+    "is_documentation": "192.0.2.1",
+    "is_reserved": "240.0.0.1",
+    "is_global": "8.8.8.8",
+}
+
+
+def flag_doc(flag: str, type: str, imports: str, call: str) -> str:
+    """The docstring of a function for one of FLAGS: what `netfast.Classification` says of it, and an example.
+
+    Args:
+        flag: its name.
+        type: what the engine calls the type of the result.
+        imports: what the example imports.
+        call: what it calls, with {flag} and with {rows}, of which the first is an address and the second none.
+
+    Example:
+        >>> doc = flag_doc("is_loopback", "bool", "netfast as nf", "nf.classify({rows}).{flag}.tolist()")
+        >>> doc.splitlines()[0]
+        'bool: 127.0.0.0/8 or ::1.'
+        >>> doc.splitlines()[-2:]
+        ['    >>> nf.classify(["127.0.0.1", "bad"]).is_loopback.tolist()', '    [True, False]']
+    """
+    what = (getattr(Classification, flag).__doc__ or "").partition(": ")[2]  # none with Python's -OO
+    code = call.format(flag=flag, rows=f'["{FLAGS[flag]}", "bad"]')
+    return f"{type}: {what}\n\nExample:\n    >>> import {imports}\n    >>> {code}\n    [True, False]"
 
 
 def needs(package: str, extra: str) -> None:

@@ -18,7 +18,7 @@ import numpy as np
 import netfast as nf
 from netfast.registry import CLASS_OF_CODE, CLASSES
 
-from . import needs, needs_prefixes, needs_table
+from . import flag_doc, needs, needs_prefixes, needs_table
 
 needs("pyarrow", "arrow")
 
@@ -63,7 +63,13 @@ def kind(addresses: Any, column: str | None = None, *, unwrap: bool = False, thr
 def network_class(
     addresses: Any, column: str | None = None, *, unwrap: bool = False, threads: int | None = None
 ) -> Any:
-    """dictionary<int8, utf8>: "A" to "E" by the leading bits, "" for IPv6 and invalid rows."""
+    """dictionary<int8, utf8>: "A" to "E" by the leading bits, "" for IPv6 and invalid rows.
+
+    Example:
+        >>> import pyarrow as pa, netfast.engines.arrow as nfa
+        >>> nfa.network_class(pa.array(["10.0.0.1", "224.0.0.1", "::1"])).to_pylist()
+        ['A', 'D', '']
+    """
 
     def one(rows: Any) -> Any:
         c = nf.classify(rows, unwrap=unwrap, threads=threads)
@@ -82,7 +88,9 @@ def _flag(name: str) -> Callable[..., Any]:
         return _mapped(addresses, column, one)
 
     flag.__name__ = flag.__qualname__ = name
-    flag.__doc__ = f"bool: as `netfast.Classification.{name}`, null where the row is."
+    flag.__doc__ = flag_doc(
+        name, "bool", "pyarrow as pa, netfast.engines.arrow as nfa", "nfa.{flag}(pa.array({rows})).to_pylist()"
+    )
     return flag
 
 

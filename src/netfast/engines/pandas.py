@@ -11,6 +11,7 @@ Example:
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -19,7 +20,7 @@ import numpy as np
 import netfast as nf
 from netfast.registry import CLASS_OF_CODE, CLASSES, KIND_OF_CODE
 
-from . import needs, needs_prefixes, needs_table
+from . import flag_doc, needs, needs_prefixes, needs_table
 
 needs("pandas", "pandas")
 
@@ -47,6 +48,18 @@ _NETWORK_CLASS = _Coded(CLASSES, CLASS_OF_CODE)
 _BLOCK = _Coded(tuple(block.prefix for block in nf.BLOCKS), bytes(range(256)))
 
 
+def _flag(flag: str) -> Callable[..., Any]:
+    def is_flag(self: AddressAccessor, *, unwrap: bool = False) -> Any:
+        c = self._classified(unwrap)
+        return self._like(_nullable(getattr(c, flag), c.null))
+
+    is_flag.__name__, is_flag.__qualname__ = flag, f"AddressAccessor.{flag}"
+    is_flag.__doc__ = flag_doc(
+        flag, "boolean", "pandas as pd, netfast.engines.pandas", "pd.Series({rows}).netfast.{flag}().tolist()"
+    )
+    return is_flag
+
+
 @pd.api.extensions.register_series_accessor("netfast")
 class AddressAccessor:
     """Addresses of a Series: `series.netfast.kind()` and so on.
@@ -63,52 +76,35 @@ class AddressAccessor:
         self._series = series
 
     def kind(self, *, unwrap: bool = False) -> Any:
-        """category of all `netfast.KINDS`; "invalid" where a text is no address."""
+        """category of all `netfast.KINDS`; "invalid" where a text is no address.
+
+        Example:
+            >>> import pandas as pd, netfast.engines.pandas
+            >>> pd.Series(["10.0.0.1", "1.2.3"]).netfast.kind().tolist()
+            ['private', 'invalid']
+        """
         return self._like(_KIND.of(self._classified(unwrap)))
 
     def network_class(self, *, unwrap: bool = False) -> Any:
-        """category: "A" to "E" by the leading bits, "" for IPv6 and invalid rows."""
+        """category: "A" to "E" by the leading bits, "" for IPv6 and invalid rows.
+
+        Example:
+            >>> import pandas as pd, netfast.engines.pandas
+            >>> pd.Series(["10.0.0.1", "224.0.0.1", "::1"]).netfast.network_class().tolist()
+            ['A', 'D', '']
+        """
         return self._like(_NETWORK_CLASS.of(self._classified(unwrap)))
 
-    def is_private(self, *, unwrap: bool = False) -> Any:
-        """boolean: RFC 1918 or RFC 4193 (not `ipaddress`'s "not global").  This and the next are `Classification`'s."""
-        return self._flag("is_private", unwrap)
-
-    def is_shared(self, *, unwrap: bool = False) -> Any:
-        """boolean: 100.64.0.0/10, carrier-grade NAT (RFC 6598)."""
-        return self._flag("is_shared", unwrap)
-
-    def is_loopback(self, *, unwrap: bool = False) -> Any:
-        """boolean: 127.0.0.0/8 or ::1."""
-        return self._flag("is_loopback", unwrap)
-
-    def is_link_local(self, *, unwrap: bool = False) -> Any:
-        """boolean: 169.254.0.0/16 or fe80::/10."""
-        return self._flag("is_link_local", unwrap)
-
-    def is_multicast(self, *, unwrap: bool = False) -> Any:
-        """boolean: 224.0.0.0/4 or ff00::/8."""
-        return self._flag("is_multicast", unwrap)
-
-    def is_broadcast(self, *, unwrap: bool = False) -> Any:
-        """boolean: 255.255.255.255."""
-        return self._flag("is_broadcast", unwrap)
-
-    def is_unspecified(self, *, unwrap: bool = False) -> Any:
-        """boolean: 0.0.0.0 or ::."""
-        return self._flag("is_unspecified", unwrap)
-
-    def is_documentation(self, *, unwrap: bool = False) -> Any:
-        """boolean: the prefixes for examples, such as 192.0.2.0/24 and 2001:db8::/32."""
-        return self._flag("is_documentation", unwrap)
-
-    def is_reserved(self, *, unwrap: bool = False) -> Any:
-        """boolean: 240.0.0.0/4 (but not broadcast), and the IPv6 space outside 2000::/3 and the registry."""
-        return self._flag("is_reserved", unwrap)
-
-    def is_global(self, *, unwrap: bool = False) -> Any:
-        """boolean: IANA's "globally reachable", or ordinary unicast; multicast is not."""
-        return self._flag("is_global", unwrap)
+    is_private = _flag("is_private")
+    is_shared = _flag("is_shared")
+    is_loopback = _flag("is_loopback")
+    is_link_local = _flag("is_link_local")
+    is_multicast = _flag("is_multicast")
+    is_broadcast = _flag("is_broadcast")
+    is_unspecified = _flag("is_unspecified")
+    is_documentation = _flag("is_documentation")
+    is_reserved = _flag("is_reserved")
+    is_global = _flag("is_global")
 
     def classify(self, *, unwrap: bool = False) -> Any:
         """A DataFrame with the Series' index of kind, network_class, block (category) and is_global (boolean).
@@ -143,7 +139,7 @@ class AddressAccessor:
             [64512, <NA>]
         """
         needs_table(table)
-        matches = table.lookup(_addresses(self._series), unwrap=unwrap)
+        matches = self._read(table.lookup, unwrap=unwrap)
         if isinstance(table.lookup([]).values(), np.ndarray):
             return self._like(_nullable(matches.values(default=0), matches.index < 0))
         return self._like(_from_arrow(matches))
@@ -160,7 +156,7 @@ class AddressAccessor:
             [True, False]
         """
         needs_prefixes(prefixes)
-        parsed = nf.parse(_addresses(self._series))  # which knows the nulls; the text is read once
+        parsed = self._read(nf.parse)  # which knows the nulls; the text is read once
         return self._like(_nullable(prefixes.contains(parsed, unwrap=unwrap), parsed.null))
 
     def parse(self) -> Any:
@@ -174,18 +170,25 @@ class AddressAccessor:
         dtype = self._series.dtype
         if not _is_text(dtype):
             dtype = pd.Series([""]).dtype  # what pandas makes of text: str, or object before pandas 3
-        parsed = nf.parse(_addresses(self._series))
+        parsed = self._read(nf.parse)
         return self._like(pd.array(_texts(parsed, dtype), dtype=dtype))
 
     def _like(self, values: Any) -> Any:
         return pd.Series(values, index=self._series.index, name=self._series.name, copy=False)
 
     def _classified(self, unwrap: bool) -> nf.Classification:
-        return nf.classify(_addresses(self._series), unwrap=unwrap)
+        classification: nf.Classification = self._read(nf.classify, unwrap=unwrap)
+        return classification
 
-    def _flag(self, name: str, unwrap: bool) -> Any:
-        c = self._classified(unwrap)
-        return self._like(_nullable(getattr(c, name), c.null))
+    def _read(self, function: Callable[..., Any], **options: Any) -> Any:
+        """What a function of netfast says of the addresses; its error names the Series."""
+        try:
+            return function(_addresses(self._series), **options)
+        except (TypeError, NotImplementedError) as error:  # PyArrow's, of a type that Arrow has not, is the latter
+            name, dtype = self._series.name, self._series.dtype
+            is_any = str(dtype) in ("object", "category")  # and the error tells which item is wrong
+            why = f": {error}" if is_any else " holds no addresses; wanted text, integers or `ipaddress` objects"
+            raise TypeError(f"{'the Series' if name is None else f'Series {name!r}'} of {dtype}{why}") from None
 
 
 # --- in ---------------------------------------------------------------------------------------------------------------
@@ -197,8 +200,10 @@ def _addresses(series: Any) -> Any:
     if _is_text(dtype) or str(dtype) == "string_view[pyarrow]":  # a type that pandas itself hardly knows
         return series
     if isinstance(dtype, pd.CategoricalDtype):
-        is_text = pd.api.types.infer_dtype(dtype.categories, skipna=False) == "string"
-        return series if is_text else series.astype(object)
+        if pd.api.types.infer_dtype(dtype.categories, skipna=False) == "string":
+            return series
+        inner = dtype.categories.dtype
+        return _addresses(series.astype(inner)) if isinstance(inner, pd.ArrowDtype) else series.astype(object)
     if pd.api.types.is_integer_dtype(dtype):
         return _integers(series)
     if pd.api.types.is_float_dtype(dtype) and series.isna().all():  # what pandas makes of a column of nothing
@@ -251,7 +256,8 @@ def _from_arrow(matches: nf.Matches) -> Any:
     values = pa.array(matches)
     null = values.is_null().to_numpy(zero_copy_only=False)
     if not pa.types.is_dictionary(values.type):
-        return _nullable(values.fill_null(0).to_numpy(zero_copy_only=False), null)
+        zero = pa.scalar(0).cast(values.type)
+        return _nullable(values.fill_null(zero).to_numpy(zero_copy_only=False), null)
     dtype = _category(matches._table._lookup, values.dictionary)
     codes = np.frombuffer(values.indices.buffers()[1], np.int32, len(null))  # fill_null takes three times as long
     codes = codes.astype(np.min_scalar_type(-1 - len(dtype.categories)))

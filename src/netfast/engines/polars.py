@@ -25,10 +25,10 @@ from .. import _core
 from .._tables import Lookup, PolarsPrefixes
 from ..addresses import Classification, classify, parse
 from ..prefix_sets import PrefixSet
-from ..prefix_values import OBJECTS, Values
+from ..prefix_values import OBJECTS, Values, column_of
 from ..prefixes import PrefixTable
 from ..registry import BLOCKS, CLASS_OF_CODE, CLASSES, IS_GLOBAL, KIND_OF_CODE, KINDS
-from . import FLAGS, needs, needs_prefixes, needs_table
+from . import FLAGS, flag_doc, needs, needs_prefixes, needs_table
 
 needs("polars", "polars")
 
@@ -99,17 +99,23 @@ def _values(lookup: Lookup, values: Values) -> _Found:
 
 
 def _numbers(lookup: Lookup, values: Values) -> _Found:
-    import numpy as np
-
-    numbers = np.frombuffer(values.items, values.dtype)
-    wide = {"f": "float64", "u": "uint64"}.get(numbers.dtype.kind, "int64")
-    dtype = _NUMBERS.get(values.dtype) or pl.Series(numbers[:0]).dtype
+    numbers, dtype = _widened(values)
+    wide = str(numbers.dtype)
 
     def batch(table: PrefixTable, column: pl.Series, unwrap: bool) -> pl.Series:
         return pl.Series(table.lookup(column, unwrap=unwrap, threads=1)).cast(_NUMBERS[wide])
 
-    prefixes = PolarsPrefixes(lookup, numbers.astype(wide))
+    prefixes = PolarsPrefixes(lookup, numbers)
     return _Found(prefixes, f"lookup_{wide}", _NUMBERS[wide], batch, _cast_to(dtype))
+
+
+def _widened(values: Values) -> tuple[Any, Any]:
+    """Numbers as NumPy of 8 bytes each, which is what the plugin reads, and Polars' type of them."""
+    import numpy as np
+
+    numbers = np.frombuffer(values.items, values.dtype)
+    dtype = _NUMBERS.get(values.dtype) or pl.Series(numbers[:0]).dtype
+    return numbers.astype({"f": "float64", "u": "uint64"}.get(numbers.dtype.kind, "int64")), dtype
 
 
 def _objects(lookup: Lookup, values: Values) -> _Found:
@@ -131,15 +137,15 @@ def _objects(lookup: Lookup, values: Values) -> _Found:
 
 def _meaning(values: list[Any]) -> Callable[[pl.Expr], pl.Expr]:
     """From the numbers of values to the values."""
-    if all(isinstance(value, str) for value in values):
-        dtype = pl.Enum([str.__str__(value) for value in values])  # and no class of str, which Polars refuses
-        return lambda numbers: _as_enum(numbers, dtype)
-    kinds = sorted({type(value).__name__ for value in values})
-    if len(kinds) > 1 or not isinstance(values[0], (bytes, int, float)):
-        raise TypeError(
-            f"values of type {' and '.join(kinds)} have no column; text, bytes and numbers of one type have"
-        )
-    column = pl.Series(values)
+    found = column_of(values)
+    if found is not None:
+        wide, dtype = _widened(found)
+        column = pl.Series(wide).cast(dtype)
+    elif values and isinstance(values[0], bytes):
+        column = pl.Series(values)
+    else:
+        texts = pl.Enum([str.__str__(value) for value in values])  # and no class of str, which Polars refuses
+        return lambda numbers: _as_enum(numbers, texts)
     return lambda numbers: numbers.replace_strict(pl.Series(range(len(column)), dtype=pl.UInt32), column, default=None)
 
 
@@ -211,6 +217,19 @@ def _as_enum(codes: pl.Expr, dtype: pl.Enum) -> pl.Expr:
     return codes.cat.to(dtype) if hasattr(codes.cat, "to") else codes.cast(dtype)
 
 
+def _flag(flag: str) -> Callable[..., pl.Expr]:
+    batch = _translated(_flag_of_code(flag), pl.Boolean)
+
+    def is_flag(self: AddressExpressions, *, unwrap: bool = False) -> pl.Expr:
+        return self._call(flag, unwrap, batch, pl.Boolean)
+
+    is_flag.__name__, is_flag.__qualname__ = flag, f"AddressExpressions.{flag}"
+    is_flag.__doc__ = flag_doc(
+        flag, "Boolean", "netfast.engines.polars, polars as pl", "pl.Series({rows}).netfast.{flag}().to_list()"
+    )
+    return is_flag
+
+
 @pl.api.register_expr_namespace("netfast")
 class AddressExpressions:
     """`.netfast` of an expression.  Null stays null; what is no address is "invalid", or false, or has no value.
@@ -232,49 +251,26 @@ class AddressExpressions:
         return _as_enum(self._call("kind", unwrap, _translated(KIND_OF_CODE, pl.UInt8), pl.UInt8), KIND)
 
     def network_class(self, *, unwrap: bool = False) -> pl.Expr:
-        """Enum: "A" to "E", and "" for IPv6 and for what is no address."""
+        """Enum: "A" to "E", and "" for IPv6 and for what is no address.
+
+        Example:
+            >>> import netfast.engines.polars, polars as pl
+            >>> pl.Series(["10.1.2.3", "224.0.0.1", "::1"]).netfast.network_class().to_list()
+            ['A', 'D', '']
+        """
         batch = _translated(CLASS_OF_CODE, pl.UInt8)
         return _as_enum(self._call("network_class", unwrap, batch, pl.UInt8), NETWORK_CLASS)
 
-    def is_private(self, *, unwrap: bool = False) -> pl.Expr:
-        """Boolean: RFC 1918 or RFC 4193 (not `ipaddress`'s "not global").  This and the next are `Classification`'s."""
-        return self._flag("is_private", unwrap)
-
-    def is_shared(self, *, unwrap: bool = False) -> pl.Expr:
-        """Boolean: 100.64.0.0/10, carrier-grade NAT (RFC 6598)."""
-        return self._flag("is_shared", unwrap)
-
-    def is_loopback(self, *, unwrap: bool = False) -> pl.Expr:
-        """Boolean: 127.0.0.0/8 or ::1."""
-        return self._flag("is_loopback", unwrap)
-
-    def is_link_local(self, *, unwrap: bool = False) -> pl.Expr:
-        """Boolean: 169.254.0.0/16 or fe80::/10."""
-        return self._flag("is_link_local", unwrap)
-
-    def is_multicast(self, *, unwrap: bool = False) -> pl.Expr:
-        """Boolean: 224.0.0.0/4 or ff00::/8."""
-        return self._flag("is_multicast", unwrap)
-
-    def is_broadcast(self, *, unwrap: bool = False) -> pl.Expr:
-        """Boolean: 255.255.255.255."""
-        return self._flag("is_broadcast", unwrap)
-
-    def is_unspecified(self, *, unwrap: bool = False) -> pl.Expr:
-        """Boolean: 0.0.0.0 or ::."""
-        return self._flag("is_unspecified", unwrap)
-
-    def is_documentation(self, *, unwrap: bool = False) -> pl.Expr:
-        """Boolean: the prefixes for examples, such as 192.0.2.0/24 and 2001:db8::/32."""
-        return self._flag("is_documentation", unwrap)
-
-    def is_reserved(self, *, unwrap: bool = False) -> pl.Expr:
-        """Boolean: 240.0.0.0/4 (but not broadcast), and the IPv6 space outside 2000::/3 and the registry."""
-        return self._flag("is_reserved", unwrap)
-
-    def is_global(self, *, unwrap: bool = False) -> pl.Expr:
-        """Boolean: IANA's "globally reachable", or ordinary unicast; multicast is not."""
-        return self._flag("is_global", unwrap)
+    is_private = _flag("is_private")
+    is_shared = _flag("is_shared")
+    is_loopback = _flag("is_loopback")
+    is_link_local = _flag("is_link_local")
+    is_multicast = _flag("is_multicast")
+    is_broadcast = _flag("is_broadcast")
+    is_unspecified = _flag("is_unspecified")
+    is_documentation = _flag("is_documentation")
+    is_reserved = _flag("is_reserved")
+    is_global = _flag("is_global")
 
     def classify(self, *, unwrap: bool = False) -> pl.Expr:
         """Struct of kind, network_class, block (its prefix) and is_global; `unnest` makes columns of it.
@@ -334,9 +330,6 @@ class AddressExpressions:
         needs_table(table)
         return self._find(table, _found_in(table._lookup, table._values), unwrap)
 
-    def _flag(self, flag: str, unwrap: bool) -> pl.Expr:
-        return self._call(flag, unwrap, _translated(_flag_of_code(flag), pl.Boolean), pl.Boolean)
-
     def _find(self, prefixes: PrefixSet | PrefixTable, found: _Found, unwrap: bool) -> pl.Expr:
         id = pl.lit(found.prefixes.id, dtype=pl.UInt64)
         batch = functools.partial(found.batch, prefixes)
@@ -369,7 +362,7 @@ def _in_python(batch: Callable[[pl.Series, bool], pl.Series], unwrap: bool, colu
     try:
         return batch(rows, unwrap).alias(column.name)
     except TypeError as error:  # of the column
-        raise pl.exceptions.ComputeError(str(error)) from None
+        raise pl.exceptions.ComputeError(f"column {column.name!r}: {error}") from None
 
 
 @pl.api.register_series_namespace("netfast")
@@ -389,8 +382,8 @@ class AddressSeries:
 def _of_series(method: Callable[..., pl.Expr]) -> Callable[..., pl.Series]:
     @functools.wraps(method)
     def of_series(self: AddressSeries, *arguments: Any, **options: Any) -> pl.Series:
-        expr = method(AddressExpressions(pl.col("rows")), *arguments, **options)
-        return _plainly_named(self._series).to_frame().select(expr).to_series().alias(self._series.name)
+        expr = method(AddressExpressions(pl.first()), *arguments, **options)  # by its name, it might be a pattern
+        return self._series.to_frame().select(expr).to_series()
 
     return of_series
 

@@ -127,7 +127,21 @@ static bool format_of(const char *format, nf_layout *layout, ptrdiff_t *stride)
             *stride = known[i].stride;
             return true;
         }
-    return fail("the column holds no addresses; wanted text, binary, or UInt32 for IPv4");
+    return false;
+}
+
+/* The name may be of any length; it is cut between two characters. */
+static bool fail_type(const char *name, const char *format)
+{
+    int shown = 0;
+    while (shown < 80 && name[shown])
+        shown++;
+    while (shown && (name[shown] & 0xC0) == 0x80)
+        shown--;
+    snprintf(message, sizeof message,
+             "column '%.*s%s' (Arrow format '%.40s') holds no addresses; wanted text, binary, or UInt32 for IPv4",
+             shown, name, name[shown] ? "..." : "", format);
+    return false;
 }
 
 static bool is_text(nf_layout layout) { return layout == NF_VIEW || layout == NF_TEXT32 || layout == NF_TEXT64; }
@@ -135,10 +149,10 @@ static bool is_text(nf_layout layout) { return layout == NF_VIEW || layout == NF
 /* Of a column, or of its categories, which are text. */
 static bool layout_of(const struct ArrowSchema *schema, nf_layout *layout, ptrdiff_t *stride)
 {
-    if (!schema->dictionary)
-        return format_of(schema->format, layout, stride);
-    return format_of(schema->dictionary->format, layout, stride) &&
-           (is_text(*layout) || fail("the categories of the column are no text"));
+    const char *format = schema->dictionary ? schema->dictionary->format : schema->format;
+    if (!format_of(format, layout, stride))
+        return fail_type(schema->name ? schema->name : "", format);
+    return !schema->dictionary || is_text(*layout) || fail("the categories of the column are no text");
 }
 
 static void release_schema(struct ArrowSchema *schema)
