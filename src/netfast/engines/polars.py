@@ -352,7 +352,7 @@ class AddressExpressions:
 
 def _plainly_named(column: pl.Series) -> pl.Series:
     """By a name that Polars takes for no pattern of names."""
-    return column.alias("rows")
+    return column.alias("rows") if column.name.startswith(("^", "*")) else column
 
 
 def _in_python(batch: Callable[[pl.Series, bool], pl.Series], unwrap: bool, column: pl.Series) -> pl.Series:
@@ -382,8 +382,9 @@ class AddressSeries:
 def _of_series(method: Callable[..., pl.Expr]) -> Callable[..., pl.Series]:
     @functools.wraps(method)
     def of_series(self: AddressSeries, *arguments: Any, **options: Any) -> pl.Series:
-        expr = method(AddressExpressions(pl.first()), *arguments, **options)  # by its name, it might be a pattern
-        return self._series.to_frame().select(expr).to_series()
+        column = _plainly_named(self._series)
+        expr = method(AddressExpressions(pl.col(column.name)), *arguments, **options)
+        return column.to_frame().select(expr).to_series().alias(self._series.name)
 
     return of_series
 
