@@ -17,7 +17,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from . import _arrow
-from .addresses import _is_ndarray, _is_object_column
+from .addresses import _is_ndarray, _is_object_column, arrow_exporter
 from .checks import PORT_MAX, as_int, checked_port, digits
 from .plain_text import printable
 from .registry.services import PROTOCOLS, services
@@ -461,9 +461,9 @@ def _integers(ports: Any) -> _Integers:
         if ports.dtype.kind not in "iu" or ports.ndim != 1:
             raise TypeError(f"ports is a NumPy array of {ports.dtype}{list(ports.shape)}; wanted integers [n]")
         return _Integers(ports, None, None)
-    if hasattr(ports, "__arrow_c_array__") or hasattr(ports, "__arrow_c_stream__"):
+    if (exporter := arrow_exporter(ports)) is not None:
         try:
-            columns = _arrow.arrow_columns(ports, True)
+            columns = _arrow.arrow_columns(exporter, True)
         except ImportError:  # pandas without PyArrow exports nothing
             return _integers_of_items(ports.tolist())
         return _integers_of_columns(columns)

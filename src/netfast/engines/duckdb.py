@@ -161,11 +161,10 @@ def register(con: duckdb.DuckDBPyConnection, table: nf.PrefixTable | None = None
     if not isinstance(con, duckdb.DuckDBPyConnection):
         raise TypeError(f"wanted a connection, as duckdb.connect() gives it, not {type(con).__name__}")
     functions: dict[str, tuple[Any, Any]] = {**_FUNCTIONS}
-    if table is not None:
-        needs_table(table)
-        values = pa.table({"value": pa.array(table.lookup([]))})
     with _registering:  # a connection refuses what comes while it is busy
         if table is not None:
+            needs_table(table)
+            values = pa.table({"value": pa.array(table.lookup([]))})
             functions["ip_lookup"] = con.from_arrow(values).types[0], _Lookup(table)
         for name in (*_FUNCTIONS, "ip_lookup"):
             _remove(con, name)
